@@ -1,0 +1,20 @@
+/** Extension codes of the MessagePack profile (protocol.md §3.3). */
+export const ExtensionCode = {
+  Int8Array: 0x11,
+  Uint8Array: 0x12,
+  Int16Array: 0x13,
+  Uint16Array: 0x14,
+  Int32Array: 0x15,
+  Uint32Array: 0x16,
+  Float32Array: 0x17,
+  Float64Array: 0x18,
+  NDArray: 99,
+  Observable: 101,
+  Code: 102,
+  CacheKey: 104,
+  DomNode: 105,
+  SessionCache: 106,
+  Envelope: 107,
+  RawHtml: 108,
+  Track: 109,
+} as const;

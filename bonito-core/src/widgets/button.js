@@ -1,0 +1,1 @@
+controls[0].addEventListener('click', () => send(null))
