@@ -17,6 +17,8 @@ use crate::batch;
 const ROOM: usize = 1 << 20;
 /// A poll is answered after this time, since proxies end quiet requests after 60 s.
 const POLL: Duration = Duration::from_secs(25);
+/// A batch waits so long for the one before it to be worked off.
+const TURN: Duration = Duration::from_secs(10);
 /// Without a poll for so long, the page counts as gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -80,7 +82,7 @@ pub enum Polled {
 pub enum Received {
     /// All before this number has come.
     UpTo(u64),
-    /// Nothing was taken: another request is being worked off.
+    /// Nothing was taken: another request has been worked off for long, and still is.
     Busy,
     /// Messages in between are missing.
     Gap,
@@ -252,8 +254,15 @@ impl LongPoll {
 
     /// The page has sent messages, the first of them with this number. Those that have come before are passed over, and so are
     /// those that are none of the protocol: what they were is lost, and the page may go on.
-    pub fn receive(&self, session: &Session, first: u64, messages: Vec<Bytes>) -> Received {
-        let Some(turn) = Turn::take(self) else { return Received::Busy };
+    ///
+    /// A page whose line was cut sends again what an earlier request may still be handing over, so a batch waits for the one
+    /// before it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future while it waits takes nothing, and it does not wait after that.
+    pub async fn receive(&self, session: &Session, first: u64, messages: Vec<Bytes>) -> Received {
+        let Some(turn) = self.turn().await else { return Received::Busy };
         let expected = self.state().expected;
         if first > expected {
             return Received::Gap;
@@ -268,6 +277,19 @@ impl LongPoll {
         }
         drop(turn);
         Received::UpTo(self.state().expected)
+    }
+
+    async fn turn(&self) -> Option<Turn<'_>> {
+        let deadline = Instant::now() + TURN;
+        loop {
+            let changed = self.0.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(turn) = Turn::take(self) {
+                return Some(turn);
+            }
+            timeout_at(deadline, changed).await.ok()?;
+        }
     }
 
     /// Has a task, one for each session, look whether polls still come.
@@ -332,6 +354,7 @@ impl<'a> Turn<'a> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.state().receiving = false;
+        self.0.0.changed.notify_waiters();
     }
 }
 

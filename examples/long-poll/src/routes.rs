@@ -79,7 +79,7 @@ async fn receive(Served(session, connection): Served, body: Bytes) -> Response {
     let Some((first, messages)) = batch::decode(body) else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    match connection.receive(&session, first, messages) {
+    match connection.receive(&session, first, messages).await {
         Received::UpTo(next) => next.to_string().into_response(),
         Received::Busy => later(),
         Received::Gap => StatusCode::BAD_REQUEST.into_response(),
