@@ -9,7 +9,7 @@ const adapter = process.env["BROWSER_ADAPTER"] ?? "axum";
 // session do among themselves, by messages that others test behind every adapter: values, markup, errors of page code, parts
 // that come and go. All that depends on requests, sockets, their order or their end is tested behind each.
 const once = adapter === "axum" ? {} : {
-  testIgnore: ["bindings", "cluster", "example", "faults", "gallery", "transports", "values"].map((name) => `${name}.spec.ts`),
+  testIgnore: ["bindings", "chat", "cluster", "example", "faults", "gallery", "transports", "values"].map((name) => `${name}.spec.ts`),
   grepInvert: /@once/,
 };
 

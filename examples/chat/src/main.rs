@@ -1,12 +1,13 @@
-//! `cargo run -p chat`, then open the address it prints. `--port N` chooses the port. With `--nats URL` first, the rooms are those
-//! of all processes at that broker.
+//! `cargo run -p chat`, then open the address it prints. `--port N` chooses the port. With `--nats URL`, the rooms are those of all
+//! processes at that broker; with `--lease SECONDS` too, a process that dies is forgotten after so long.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use app_parts::People;
+use app_parts::{People, told_to_stop};
 use axum::serve::ListenerExt;
+use bonito_core::ClusterOptions;
 use bonito_nats::{NatsBackend, NatsOptions};
 use chat::{Rooms, endpoint, router};
 use tokio::net::TcpListener;
@@ -27,7 +28,9 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let mut words: Vec<String> = std::env::args().skip(1).collect();
-    let nats = (words.len() >= 2 && words[0] == "--nats").then(|| words.drain(..2).nth(1)).flatten();
+    let nats = option(&mut words, "--nats");
+    let lease =
+        option(&mut words, "--lease").map(|lease| lease.parse().map(Duration::from_secs)).transpose()?;
     let port = app_parts::port(words)?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     announce(&format!("http://{}", listener.local_addr()?));
@@ -36,13 +39,13 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let people = People::default();
     let rooms = match nats {
         None => Rooms::open(),
-        Some(url) => Rooms::join(Arc::new(NatsBackend::connect(&url, NatsOptions::new()).await?)).await?,
+        Some(url) => join(&url, lease).await?,
     };
     let live = endpoint(&people, &rooms);
     let app = router(people, &live);
     axum::serve(listener, app)
         .with_graceful_shutdown(async move {
-            interrupted().await;
+            told_to_stop().await;
             live.drain(GRACE).await;
             rooms.leave().await;
         })
@@ -50,14 +53,23 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
+/// The rooms of all processes at the broker.
+async fn join(url: &str, lease: Option<Duration>) -> Result<Rooms, bonito_core::ClusterError> {
+    let (mut broker, mut options) = (NatsOptions::new(), ClusterOptions::new("chat"));
+    if let Some(lease) = lease {
+        broker = broker.lease(lease);
+        options.lease_ttl = lease;
+    }
+    Rooms::join_with(Arc::new(NatsBackend::connect(url, broker).await?), options).await
+}
+
+/// Takes `name VALUE` out of what the command line says.
+fn option(words: &mut Vec<String>, name: &str) -> Option<String> {
+    let at = words.iter().position(|word| word == name).filter(|at| at + 1 < words.len())?;
+    words.drain(at..at + 2).nth(1)
+}
+
 #[expect(clippy::print_stdout, reason = "the address is what this program has to say")]
 fn announce(address: &str) {
     println!("{address}");
-}
-
-async fn interrupted() {
-    // Where there is no Ctrl-C to wait for, the app just runs on.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }

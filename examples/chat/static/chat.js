@@ -35,7 +35,7 @@ const events = {
     people(event.people)
     event.history.forEach((line) => add(line))
     if (!event.direct) note('You have another window open: direct messages go there.')
-    if (event.history.length === 0) note('Nothing has been said here yet.')
+    if (event.history.length === 0) note('Nothing has been said here yet.', 'empty')
     state('online')
     ready(true)
   },
@@ -88,6 +88,7 @@ function face(name) {
 }
 
 function add({ from, text, at, to }) {
+  $('lines').querySelector('.empty')?.remove()
   const item = element('li', '', 'line')
   item.classList.toggle('mine', from === you)
   item.classList.toggle('direct', to !== undefined)
@@ -104,9 +105,9 @@ function add({ from, text, at, to }) {
   append(item)
 }
 
-function note(text) {
+function note(text, ...classes) {
   last = null
-  append(element('li', text, 'note'))
+  append(element('li', text, 'note', ...classes))
 }
 
 function append(item) {

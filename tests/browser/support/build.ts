@@ -9,6 +9,7 @@ const binaries = {
   TWO_PROCESS_APP: "app",
   TWO_PROCESS_FRONT: "front",
   GALLERY: "gallery",
+  CHAT: "chat",
 };
 
 /**

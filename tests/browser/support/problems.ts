@@ -4,10 +4,11 @@ import type { BrowserContext } from "@playwright/test";
 export class Problems {
   readonly #found: string[] = [];
   readonly #expected: RegExp[] = [];
-  #context: BrowserContext | null = null;
+  readonly #contexts: BrowserContext[] = [];
 
+  /** May be told of several: a test with several people has one for each. */
   watch(context: BrowserContext): void {
-    this.#context = context;
+    this.#contexts.push(context);
     context.on("console", (message) => {
       // Chromium asks for an icon that nobody spoke of.
       if (message.type() !== "error" || message.location().url.endsWith("/favicon.ico")) return;
@@ -21,7 +22,7 @@ export class Problems {
    * complains about that, or not, as its next attempt to connect comes soon or late.
    */
   async closePages(): Promise<void> {
-    for (const page of this.#context?.pages() ?? []) await page.close();
+    for (const page of this.#contexts.flatMap((context) => context.pages())) await page.close();
   }
 
   /** Lets a test's own doing pass: what matches is no problem. */

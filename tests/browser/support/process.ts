@@ -36,9 +36,18 @@ export class Process {
 
   /** Ends it, and waits until it has. Its standard input ends with this process in any case. */
   async stop(): Promise<void> {
+    await this.#end("SIGTERM");
+  }
+
+  /** Ends it as a crash does. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, "exit");
-    this.#child.kill();
+    this.#child.kill(signal);
     await ended;
   }
 }
