@@ -309,7 +309,9 @@ async fn a_page_that_sends_more_than_the_limits_allow_is_told_where_to_go_on() {
         if tell.lock().unwrap().is_none() {
             *tell.lock().unwrap() = Some(0);
             inner.state().receiving = false;
-            if let Some(Received::UpTo(next)) = inner.receive(session, 0, vec![again.clone(); 3]).now_or_never() {
+            if let Some(Received::UpTo(next)) =
+                inner.receive(session, 0, vec![again.clone(); 3]).now_or_never()
+            {
                 *tell.lock().unwrap() = Some(next);
             }
         }
