@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 
+use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -174,13 +175,14 @@ pub(crate) struct Life {
     id: AddressId,
     /// `None` once it has ended.
     releases: Mutex<Option<HashMap<u64, Release>>>,
+    ended: Notify,
 }
 
 impl Life {
     fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = AddressId::local(NEXT.fetch_add(1, Ordering::Relaxed));
-        Self { id, releases: Mutex::new(Some(HashMap::new())) }
+        Self { id, releases: Mutex::new(Some(HashMap::new())), ended: Notify::new() }
     }
 
     fn is_ended(&self) -> bool {
@@ -211,6 +213,7 @@ impl Life {
         for release in releases.into_iter().flat_map(HashMap::into_values) {
             release();
         }
+        self.ended.notify_waiters();
     }
 }
 
@@ -218,6 +221,23 @@ impl Life {
 pub(crate) struct Lease {
     life: Weak<Life>,
     serial: u64,
+}
+
+impl Lease {
+    /// Whether the address has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.life.upgrade().is_none_or(|life| life.is_ended())
+    }
+
+    /// Waits until the address has ended.
+    pub(crate) async fn over(&self) {
+        let Some(life) = self.life.upgrade() else { return };
+        let ended = life.ended.notified();
+        // From here on it is told.
+        if !life.is_ended() {
+            ended.await;
+        }
+    }
 }
 
 impl fmt::Debug for Lease {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bonito_core::{
-    Address, Conn, Context, Endpoint, Frame, Membership, Posted, PresenceChange, RegisterError, Registration,
-    Registry, SocketOptions, Terminate, WebSocketBehaviour,
+    Address, Conn, Context, Endpoint, Frame, Membership, NameLost, Posted, PresenceChange, RegisterError,
+    Registration, Registry, SocketOptions, Terminate, WebSocketBehaviour,
 };
 use futures_util::{FutureExt, StreamExt};
 use probe::{heard, say};
@@ -156,6 +156,19 @@ async fn a_name_is_released_however_its_connection_ends() {
         settle().await;
         assert!(registry.unique().is_empty() && registry.group().is_empty(), "{end}");
     }
+}
+
+/// The application may keep it anywhere, in a task that acts under the name for example.
+#[tokio::test(start_paused = true)]
+async fn a_registration_that_outlives_its_connection_says_so() {
+    let registry = Registry::<String>::new();
+    let session = Endpoint::builder("/live").build().session();
+    let address = session.on_message(|_: String| {});
+    let name = registry.unique().register("ada", &address).unwrap();
+    assert!(name.is_held() && name.lost().now_or_never().is_none());
+    let (reason, ()) = tokio::join!(name.lost(), async { session.close() });
+    assert_eq!((reason, name.is_held()), (NameLost::Ended, false));
+    assert_eq!(name.lost().await, NameLost::Ended, "whoever asks later is told, too");
 }
 
 #[tokio::test(start_paused = true)]

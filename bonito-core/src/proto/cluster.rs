@@ -83,6 +83,8 @@ pub enum NameLost {
     Expired,
     /// This node has left the cluster.
     Left,
+    /// The connection has ended, and its name with it: whoever still holds the registration may not act under it.
+    Ended,
 }
 
 impl fmt::Display for NameLost {
@@ -93,6 +95,7 @@ impl fmt::Display for NameLost {
             Self::Refused => "the cluster refuses the claim of this name",
             Self::Expired => "the lease of this name was not renewed in time",
             Self::Left => "this node has left the cluster",
+            Self::Ended => "the connection that had this name has ended",
         })
     }
 }

@@ -114,7 +114,7 @@ impl<M: 'static> UniqueNames<M> {
             }
         });
         let core = self.core().cloned();
-        Ok(Registration { name, claim: claim.zip(core), _lease: lease.ok_or(RegisterError::Ended)? })
+        Ok(Registration { name, claim: claim.zip(core), lease: lease.ok_or(RegisterError::Ended)? })
     }
 
     /// Sends a message to whoever has the name. Never waits.
@@ -304,7 +304,7 @@ impl<M> fmt::Debug for UniqueNames<M> {
 pub struct Registration {
     name: Arc<str>,
     claim: Option<(Arc<Claim>, Arc<Core>)>,
-    _lease: Lease,
+    lease: Lease,
 }
 
 impl Registration {
@@ -325,18 +325,25 @@ impl Registration {
         }
     }
 
-    /// Waits until the name is not this connection's any more, or turns out never to have been. In a registry of one process,
-    /// for ever.
+    /// Waits until the name is not this connection's any more, or turns out never to have been. In a registry of one process it
+    /// is until the connection ends.
     pub async fn lost(&self) -> NameLost {
         match &self.claim {
             Some((claim, _)) => claim.lost().await,
-            None => std::future::pending().await,
+            None => {
+                self.lease.over().await;
+                NameLost::Ended
+            }
         }
     }
 
-    /// Whether the connection may act under the name now: exactly, even if nobody has been told yet that time is over.
+    /// Whether the connection may act under the name now: exactly, even if nobody has been told yet that time is over, or that
+    /// the connection has ended.
     pub fn is_held(&self) -> bool {
-        self.claim.as_ref().is_none_or(|(claim, core)| claim.may_act(core.now()).is_some())
+        match &self.claim {
+            Some((claim, core)) => claim.may_act(core.now()).is_some(),
+            None => !self.lease.is_over(),
+        }
     }
 
     /// The fencing token of the claim, while it [is held](Self::is_held): strictly greater than that of each earlier claim on

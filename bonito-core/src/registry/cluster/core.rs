@@ -138,8 +138,12 @@ impl Core {
         Ok(claim)
     }
 
+    /// First nobody acts under the name here, then it is free. The registration may outlive its connection.
     pub(crate) fn release(&self, claim: ClaimId) {
         let claimed = lock(&self.claims).remove(&claim);
+        if let Some(claimed) = &claimed {
+            claimed.claim.set(Stage::Lost(NameLost::Ended));
+        }
         lock(&self.machine).release(claim, self.now());
         self.waker.wake();
         drop(claimed);

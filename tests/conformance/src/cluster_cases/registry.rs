@@ -134,6 +134,10 @@ case! {
         assert_eq!(here.unique().deliver("ada", "hello".into()).await.unwrap(), Posted::Queued);
         assert_eq!(other.hears(1).await, ["hello"]);
         assert!(ada.heard().is_empty());
+        // So is that of a connection that ends, and whoever holds on to the registration knows.
+        other.session.close();
+        assert_eq!(patiently(second.lost(), "not told").await, NameLost::Ended);
+        assert!(!second.is_held() && second.epoch().is_none());
     }
 }
 
