@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bonito_core::{ClusterOptions, Endpoint, Posted, Registration, Registry};
+use bonito_core::{ClusterOptions, Endpoint, Posted, PresenceChange, Registration, Registry};
 use bonito_nats::{NatsBackend, NatsOptions};
 use support::{Broker, LONG};
 use tokio::sync::mpsc;
@@ -194,6 +194,66 @@ fn names_and_members_are_right_again_when_the_broker_is_back() {
     one.says("heard hello");
 }
 
+/// What `watch` told in this process, by whom it is about.
+fn told(process: &Process, name: &str) -> Vec<String> {
+    let about = format!(" {name}");
+    let told = process
+        .said()
+        .into_iter()
+        .filter(|line| (line.starts_with("joined") || line.starts_with("left")) && line.ends_with(&about));
+    told.map(|line| line.trim_end_matches(&about).to_owned()).collect()
+}
+
+/// One leaves in good order, one is killed, one sleeps and wakes up: each is told of once, and it adds up to who is there.
+#[test]
+fn who_comes_and_goes_is_told_as_a_stream() {
+    let broker = Broker::start();
+    let [mut one, mut two, mut three] = three(&broker);
+    for process in [&mut two, &mut three] {
+        process.tell("watch");
+        for name in ["one", "two", "three"] {
+            process.says(&format!("joined {name}"));
+        }
+    }
+    let mut four = Process::start(&broker, "four");
+    for process in [&two, &three] {
+        process.says("joined four");
+    }
+    four.tell("leave");
+    for process in [&two, &three] {
+        process.says("left four");
+    }
+    one.signal("-KILL");
+    for process in [&two, &three] {
+        process.says("left one");
+    }
+    // A process of the same name is another.
+    one = Process::start(&broker, "one");
+    for process in [&two, &three] {
+        wait("it is back", || (told(process, "one") == ["joined", "left", "joined"]).then_some(()));
+    }
+    // Asleep, it is gone for the others. It wakes up to a stream that adds up, too.
+    three.signal("-STOP");
+    wait("it is gone", || (told(&two, "three") == ["joined", "left"]).then_some(()));
+    drop(one);
+    wait("it is gone", || (told(&two, "one") == ["joined", "left", "joined", "left"]).then_some(()));
+    three.signal("-CONT");
+    for process in [&mut two, &mut three] {
+        process.answers("members", "three two");
+    }
+    wait("it is back", || (told(&two, "three") == ["joined", "left", "joined"]).then_some(()));
+    wait("it is told", || (told(&three, "one").last()? == "left").then_some(()));
+    for name in ["one", "two", "three", "four"] {
+        for process in [&two, &three] {
+            let told = told(process, name);
+            let expected = ["joined", "left"].iter().cycle().take(told.len());
+            assert!(told.iter().eq(expected), "{name}: {told:?}");
+        }
+    }
+    assert_eq!(told(&two, "two"), ["joined"]);
+    assert_eq!(told(&three, "three"), ["joined"], "one's own members are always there");
+}
+
 /// No test: what [`Process`] runs. It obeys what it reads, and ends with its input.
 #[test]
 #[ignore = "a process of the other tests"]
@@ -243,6 +303,18 @@ async fn obey(broker: &str, name: &str) {
                 names.sort_unstable();
                 say(format!("members: {}", names.join(" ")));
             }
+            (Some("watch"), None, None) => {
+                let mut presence = registry.group().watch("room");
+                tokio::spawn(async move {
+                    loop {
+                        match presence.next().await {
+                            PresenceChange::Joined(member) => say(format!("joined {}", member.meta())),
+                            PresenceChange::Left(member) => say(format!("left {}", member.meta())),
+                        }
+                    }
+                });
+            }
+            (Some("leave"), None, None) => registry.leave().await,
             _ => say(format!("what is {line:?}?")),
         }
     }
