@@ -35,8 +35,9 @@
 //! * **One replica** on disk: a broker that ends, also by `kill -9`, has all that it acknowledged when it is back. One whose
 //!   *machine* loses power may lose its last writes, and then grant a key a second time while the first holder still acts,
 //!   for at most that lease's `ttl`. While it is away nobody can claim or renew.
-//! * **Three replicas** ([`NatsOptions::replicas`]) outlive the loss of one. Keep the brokers' clocks in step, to far less than
-//!   a quarter of the `ttl`: after one has gone, another one's clock decides.
+//! * **Three replicas** ([`NatsOptions::replicas`]) outlive the loss of one. If that led, nothing is claimed or renewed for the
+//!   4 to 9 s until another does: a lease of the default 15 s may expire, one of 30 s is kept. Keep the brokers' clocks in
+//!   step, to far less than a quarter of the `ttl`: after one has gone, another one's clock decides.
 //! * **In memory** only, or with the bucket deleted while processes run: epochs begin again, so fencing is lost. Neither is
 //!   done here; do not do it by hand. A broker's clock that is set forward ends leases early.
 

@@ -1,9 +1,18 @@
 //! A NATS broker of a test's own.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test binary takes what it needs")]
+#![allow(
+    dead_code,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "each test binary takes what it needs, spawns and expects"
+)]
+
+pub(crate) mod node;
+pub(crate) mod proxy;
 
 use std::fs;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,16 +28,36 @@ pub(crate) struct Broker {
     server: Child,
     port: u16,
     dir: PathBuf,
+    options: Vec<String>,
 }
 
 impl Broker {
     pub(crate) fn start() -> Self {
+        Self::start_with(Vec::new())
+    }
+
+    /// Three that keep leases together.
+    pub(crate) fn three() -> [Self; 3] {
+        // Each must know where the others will be.
+        let found = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let at = found.map(|listener| format!("nats://{}", listener.local_addr().unwrap()));
+        let routes = at.join(",");
+        let options = |name: &str, at: String| {
+            ["--cluster_name", "three", "--server_name", name, "--cluster", &at, "--routes", &routes]
+                .map(str::to_owned)
+                .to_vec()
+        };
+        let [a, b, c] = at;
+        [options("a", a), options("b", b), options("c", c)].map(Self::start_with)
+    }
+
+    fn start_with(options: Vec<String>) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("bonito-nats-{}-{count}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let server = serve(&dir, "-1");
-        let mut broker = Self { server, port: 0, dir };
+        let server = serve(&dir, "-1", &options);
+        let mut broker = Self { server, port: 0, dir, options };
         broker.port = broker.find_port();
         broker
     }
@@ -48,7 +77,7 @@ impl Broker {
     /// Starts it again where it was, with what it has on disk.
     pub(crate) fn start_again(&mut self) {
         self.kill();
-        self.server = serve(&self.dir, &self.port.to_string());
+        self.server = serve(&self.dir, &self.port.to_string(), &self.options);
         let began = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(began.elapsed() < LONG, "nats-server does not come back");
@@ -101,7 +130,7 @@ kill -9 $server
 wait $server
 [ "$word" = keep ] || rm -rf "$dir""#;
 
-fn serve(dir: &Path, port: &str) -> Child {
+fn serve(dir: &Path, port: &str, options: &[String]) -> Child {
     // Debian has it where only root looks.
     let path = format!("{}:/usr/sbin:/usr/local/sbin", std::env::var("PATH").unwrap_or_default());
     Command::new("sh")
@@ -113,6 +142,7 @@ fn serve(dir: &Path, port: &str) -> Child {
         .arg(dir.join("store"))
         .arg("--ports_file_dir")
         .arg(dir)
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
