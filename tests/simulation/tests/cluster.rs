@@ -12,9 +12,11 @@ fn no_two_act_under_a_name_and_all_is_right_once_healed() {
     let tally = schedules(20_000, None).unwrap_or_else(|failure| panic!("{failure}"));
     eprintln!("{tally:?}");
     if std::env::var_os("SEED").is_none() {
-        let Tally { held, taken, expired, moved, delivered, stale, published, crashes, pauses, cuts, .. } =
-            tally;
-        for happened in [held, taken, expired, moved, delivered, stale, published, crashes, pauses, cuts] {
+        let Tally { held, taken, expired, moved, delivered, stale, published, .. } = tally;
+        let Tally { crashes, pauses, cuts, leaves, freed, .. } = tally;
+        for happened in
+            [held, taken, expired, moved, delivered, stale, published, crashes, pauses, cuts, leaves, freed]
+        {
             assert!(happened > 1000, "the schedules are too tame: {tally:?}");
         }
     }
@@ -40,4 +42,6 @@ noticed! {
     a_lease_that_is_counted_too_long_is_noticed: CountsTooLong says ["two nodes may act", " after epoch "],
     messages_that_overtake_each_other_are_noticed: Disorder says [" came after "],
     a_node_that_never_learns_what_it_missed_is_noticed: NoSnapshots says ["at the end: "],
+    a_node_that_leaves_without_a_word_is_noticed: LeavesSilently says [", who has left"],
+    a_lease_that_is_kept_after_its_release_is_noticed: KeepsReleased says [" is not released", " is not free"],
 }

@@ -51,6 +51,9 @@ impl Broker {
     }
 
     pub(super) fn release(&mut self, key: &str, epoch: u64) {
+        if self.mutant == Some(Mutant::KeepsReleased) {
+            return;
+        }
         if self.leases.get(key).is_some_and(|(held, _)| held.epoch == epoch) {
             self.leases.remove(key);
         }

@@ -12,6 +12,8 @@ use bytes::Bytes;
 #[derive(Debug)]
 pub(super) enum Input {
     Frame(Bytes),
+    /// The frame with which this node leaves.
+    Bye(NodeId, Bytes),
     Gap,
     Acquired(OpId, Result<Acquired, ()>),
     Renewed(OpId, Result<Renewed, ()>),
@@ -50,6 +52,15 @@ pub(super) struct Node {
     /// The last number that came from each node.
     pub(super) heard: BTreeMap<NodeId, u64>,
     pub(super) sent: u64,
+    /// Those who have said that they leave, and until when nothing of them may be seen, on its clock.
+    pub(super) left: BTreeMap<NodeId, Instant>,
+    /// It leaves in good order, and has these leases to release before it ends.
+    pub(super) leaving: bool,
+    pub(super) to_release: Vec<(Arc<str>, u64)>,
+    /// One of its last calls was not answered, so that a lease may be left.
+    pub(super) call_failed: bool,
+    /// No other process takes its place.
+    pub(super) gone: bool,
 }
 
 impl Node {
@@ -82,7 +93,20 @@ impl Node {
             view: BTreeMap::new(),
             heard: BTreeMap::new(),
             sent: 0,
+            left: BTreeMap::new(),
+            leaving: false,
+            to_release: Vec::new(),
+            call_failed: false,
+            gone: false,
         }
+    }
+
+    /// What it learns of the leases that it has to release while it leaves.
+    pub(super) fn note_last_calls(&mut self, input: &Input) {
+        self.call_failed |= matches!(
+            input,
+            Input::Acquired(_, Err(())) | Input::Renewed(_, Err(())) | Input::Released(_, Err(()))
+        );
     }
 
     /// What its clock says at that time of the world.

@@ -1,6 +1,8 @@
 //! The world: what happens when. Whether it may is for the [judge].
 
 mod judge;
+mod leaving;
+mod queue;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -15,6 +17,7 @@ use super::broker::Broker;
 use super::node::{Call, Input, Node};
 use super::{Mutant, Tally};
 use crate::Random;
+use queue::{Entry, Happening};
 
 /// In millionths of a second, like all times here.
 const MILLISECOND: u64 = 1000;
@@ -25,47 +28,6 @@ const END: u64 = CALM + 4 * TTL;
 
 const NAMES: [&str; 2] = ["ada", "bob"];
 const GROUPS: [&str; 2] = ["lobby", "attic"];
-
-#[derive(Debug)]
-enum Happening {
-    /// Something comes to a process, if it is still the one that it was for.
-    Arrives(usize, u64, Input),
-    /// A call arrives at the broker.
-    Asks(usize, u64, Request),
-    /// A call has been waited for long enough.
-    TimesOut(usize, u64, Request),
-    Wakes(usize, u64),
-    Rings(usize),
-    /// The app of a process does something.
-    Acts(usize),
-    /// Something goes wrong.
-    Breaks,
-    Heals(usize),
-    Starts(usize),
-    Calms,
-}
-
-struct Entry(u64, u64, Happening);
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Entry {}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.0, self.1).cmp(&(other.0, other.1))
-    }
-}
 
 struct World {
     random: Random,
@@ -209,7 +171,7 @@ impl World {
             }
             Happening::Acts(node) => {
                 if !self.calm {
-                    if self.nodes[node].runs() {
+                    if self.nodes[node].runs() && !self.nodes[node].leaving {
                         self.act(node)?;
                     }
                     let pause = self.random.range(20, 700) * MILLISECOND;
@@ -218,13 +180,20 @@ impl World {
             }
             Happening::Breaks => {
                 if !self.calm {
-                    self.break_something();
+                    self.break_something()?;
                     let pause = self.random.range(50, 1500) * MILLISECOND;
                     self.after(pause, Happening::Breaks);
                 }
             }
             Happening::Heals(node) => self.heal(node)?,
             Happening::Starts(node) => self.start(node)?,
+            Happening::Ends(node, id) => {
+                if self.is(node, id) && self.nodes[node].paused {
+                    self.after(10 * MILLISECOND, Happening::Ends(node, id));
+                } else if self.is(node, id) {
+                    self.end(node);
+                }
+            }
             Happening::Calms => {
                 self.calm = true;
                 for node in 0..self.nodes.len() {
@@ -233,7 +202,14 @@ impl World {
                     self.happen(Happening::Wakes(node, id))?;
                     self.start(node)?;
                 }
+                if self.random.chance(50) {
+                    let node = self.random.below(self.nodes.len());
+                    self.after(2 * TTL, Happening::LeavesForGood(node));
+                }
             }
+            Happening::LeavesForGood(node) => self.leave_for_good(node)?,
+            Happening::IsGone(node, names) => self.is_gone(node, names)?,
+            Happening::IsHeld(node, name) => self.is_held(node, &name)?,
         }
         Ok(())
     }
@@ -258,18 +234,18 @@ impl World {
     }
 
     fn start(&mut self, node: usize) -> Result<(), String> {
-        if !self.nodes[node].alive {
+        if !self.nodes[node].alive && !self.nodes[node].gone {
             self.nodes[node] = self.new_node();
             self.ring(node)?;
         }
         Ok(())
     }
 
-    fn break_something(&mut self) {
+    fn break_something(&mut self) -> Result<(), String> {
         let node = self.random.below(self.nodes.len());
         let time = self.random.range(100, 2 * TTL / MILLISECOND) * MILLISECOND;
         let id = self.number(node);
-        match self.random.range(0, 10) {
+        match self.random.range(0, 12) {
             0..4 => {
                 self.tally.cuts += 1;
                 self.nodes[node].linked = false;
@@ -286,14 +262,16 @@ impl World {
                     self.after(time, Happening::Wakes(node, id));
                 }
             }
-            _ => {
+            8..10 => {
                 if self.nodes[node].alive {
                     self.tally.crashes += 1;
                     self.nodes[node].alive = false;
                     self.after(time, Happening::Starts(node));
                 }
             }
+            _ => self.leave(node)?,
         }
+        Ok(())
     }
 
     /// What the app of a process does: registers, joins, sends.
@@ -360,8 +338,15 @@ impl World {
         let here = &mut self.nodes[node];
         let local = here.local(now);
         let lost = |()| ClusterError::unreachable("no answer");
+        if here.leaving {
+            here.note_last_calls(&input);
+        }
         match input {
             Input::Frame(bytes) => here.machine.handle_frame(&bytes, local),
+            Input::Bye(from, bytes) => {
+                here.machine.handle_frame(&bytes, local);
+                here.left.insert(from, local + self.options.lease_ttl);
+            }
             Input::Gap => here.machine.handle_gap(local),
             Input::Acquired(op, result) => {
                 if here.calls.remove(&op) == Some(Call::Acquire) {
@@ -388,6 +373,7 @@ impl World {
             self.told(node, event)?;
         }
         self.check()?;
+        self.check_left(node)?;
         while let Some(request) = self.nodes[node].machine.poll_request() {
             self.call(node, request);
         }
@@ -406,7 +392,7 @@ impl World {
             self.nodes[node].timer = due;
             self.at(due, Happening::Rings(node));
         }
-        Ok(())
+        self.end_if_done(node)
     }
 
     fn publish(&mut self, from: usize, all: bool, to: Option<usize>, bytes: &Bytes) {
@@ -418,7 +404,9 @@ impl World {
             let lost = !self.calm && self.random.chance(2);
             let snapshot = self.mutant == Some(Mutant::NoSnapshots)
                 && (contains(bytes, b"Snapshot") || contains(bytes, b"Pull"));
-            if lost || snapshot || !self.nodes[node].linked || !self.nodes[node].alive {
+            let bye = contains(bytes, b"Bye");
+            let silent = bye && self.mutant == Some(Mutant::LeavesSilently);
+            if lost || snapshot || silent || !self.nodes[node].linked || !self.nodes[node].alive {
                 continue;
             }
             let mut at = self.now + self.random.range(1, 30) * MILLISECOND;
@@ -431,7 +419,9 @@ impl World {
             }
             *last = at;
             let receiver = self.number(node);
-            self.at(at, Happening::Arrives(node, receiver, Input::Frame(bytes.clone())));
+            let bytes = bytes.clone();
+            let input = if bye { Input::Bye(self.nodes[from].id, bytes) } else { Input::Frame(bytes) };
+            self.at(at, Happening::Arrives(node, receiver, input));
         }
     }
 

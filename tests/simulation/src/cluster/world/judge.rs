@@ -123,10 +123,11 @@ impl World {
 
     /// Nothing has gone wrong for long: everybody knows everything.
     pub(super) fn check_end(&self) -> Result<(), String> {
-        let all: BTreeSet<_> = self.nodes.iter().flat_map(Node::listed).collect();
-        for node in &self.nodes {
+        let nodes: Vec<_> = self.nodes.iter().filter(|node| !node.gone).collect();
+        let all: BTreeSet<_> = nodes.iter().flat_map(|node| node.listed()).collect();
+        for node in &nodes {
             let me = node.id;
-            let others: Vec<_> = self.nodes.iter().map(|node| node.id).filter(|id| *id != me).collect();
+            let others: Vec<_> = nodes.iter().map(|node| node.id).filter(|id| *id != me).collect();
             let known: BTreeSet<_> = node.machine.nodes().collect();
             if known != others.iter().copied().collect() {
                 return Err(format!("{me} knows {known:?} of {others:?}"));
@@ -143,7 +144,7 @@ impl World {
                 }
             }
             for name in NAMES {
-                let owner = self.nodes.iter().filter(|other| other.id != me).find_map(|other| {
+                let owner = nodes.iter().filter(|other| other.id != me).find_map(|other| {
                     let (claim, _) = other.claims.get(name)?;
                     Some((other.id, other.machine.may_act(*claim, other.local(self.now))?))
                 });
