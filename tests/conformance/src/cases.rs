@@ -35,6 +35,7 @@ macro_rules! case {
 }
 
 mod behaviours;
+mod callbacks;
 mod ends;
 mod framing;
 mod load;
@@ -42,8 +43,11 @@ mod messages;
 mod refusals;
 mod requests;
 mod resume;
+mod sizes;
+mod utf8;
 
 pub use behaviours::*;
+pub use callbacks::*;
 pub use ends::*;
 pub use framing::*;
 pub use load::*;
@@ -51,6 +55,8 @@ pub use messages::*;
 pub use refusals::*;
 pub use requests::*;
 pub use resume::*;
+pub use sizes::*;
+pub use utf8::*;
 
 use bonito_core::{Endpoint, Limits};
 

@@ -34,6 +34,7 @@ impl Shared {
 
 struct Probe {
     shared: Shared,
+    wanted: Option<String>,
     _name: Option<Registration>,
     _group: Option<Membership>,
 }
@@ -52,54 +53,91 @@ impl WebSocketBehaviour for Probe {
             conn.cookie("sid").unwrap_or_default(),
             conn.headers().get("x-it").map(|value| value.to_str().unwrap()),
         ));
-        if conn.query_value("refuse").is_some() {
-            let mut refusal = Response::new(Bytes::from_static(b"log in first"));
-            *refusal.status_mut() = StatusCode::UNAUTHORIZED;
-            refusal.headers_mut().insert("www-authenticate", "Bearer".parse().unwrap());
-            return Err(refusal);
-        }
-        Ok(())
+        let Some(status) = conn.query_value("refuse") else { return Ok(()) };
+        let mut refusal = Response::new(Bytes::from_static(b"log in first"));
+        *refusal.status_mut() = StatusCode::from_bytes(status.as_bytes()).unwrap();
+        let headers = refusal.headers_mut();
+        headers.insert("www-authenticate", "Bearer".parse().unwrap());
+        headers.insert("location", "/login?from=here".parse().unwrap());
+        headers.append("set-cookie", "a=1; HttpOnly".parse().unwrap());
+        headers.append("set-cookie", "b=2".parse().unwrap());
+        Err(refusal)
     }
 
     async fn init(conn: &Conn, cx: &mut Context<Self>) -> Self {
         let shared = conn.state::<Shared>().clone();
-        let name = conn.query_value("name");
-        let name = name.and_then(|name| shared.registry.unique().register(&name, cx.address()).ok());
+        let wanted = conn.query_value("name");
+        let register = |name: &String| shared.registry.unique().register(name, cx.address()).ok();
+        let name = wanted.as_ref().and_then(register);
         let group = conn.param("room").map(|room| shared.registry.group().join(room, cx.address()));
-        if conn.query_value("greet").is_some() {
-            cx.push_text("welcome");
+        match conn.query_value("greet").as_deref() {
+            Some("close") => close(cx),
+            Some(_) => {
+                cx.push_text("welcome");
+                cx.push_binary(&b"\xff\x00"[..]);
+            }
+            None => {}
         }
-        Self { shared, _name: name, _group: group }
+        Self { shared, wanted, _name: name, _group: group }
     }
 
     async fn handle_client_message(&mut self, frame: Frame, cx: &mut Context<Self>) {
         match &frame {
-            Frame::Text(text) if text == "!close" => {
-                cx.push_text("before");
-                cx.close(CloseCode(4321), "done");
-                cx.push_text("after");
-            }
+            Frame::Text(text) if text == "!close" => close(cx),
+            Frame::Text(text) if text == "!fail" => cx.fail("as was asked for"),
             Frame::Text(text) if text == "!panic" => panic!("as was asked for"),
             _ => cx.push(frame),
         }
     }
 
     async fn handle_server_message(&mut self, Note(text): Note, cx: &mut Context<Self>) {
-        cx.push_text(&*text);
+        match &*text {
+            "!close" => close(cx),
+            "!panic" => panic!("as was asked for"),
+            text => cx.push_text(text),
+        }
     }
 
     async fn terminate(self, reason: Terminate) {
         let reason = match reason {
             Terminate::Error(error) if error.is_panic() => "Panic".to_owned(),
+            Terminate::Error(error) if error.is_callback() => "Failed".to_owned(),
             Terminate::Error(error) if error.is_lost() => "Lost".to_owned(),
             Terminate::Error(error) if error.is_protocol() => "Protocol".to_owned(),
             other => format!("{other:?}"),
         };
+        let registry = &self.shared.registry;
+        let held = self.wanted.as_ref().is_some_and(|name| registry.unique().find(name).is_some());
+        let reason = if held { format!("{reason}, and its name is still taken") } else { reason };
         self.shared.ends.lock().unwrap().push(reason);
     }
 }
 
-/// An endpoint with the probe at `/echo` and at `/rooms/{room}`.
+fn close(cx: &mut Context<Probe>) {
+    cx.push_text("before");
+    cx.close(CloseCode(4321), "done");
+    cx.push_text("after");
+}
+
+/// A behaviour of which only what has no default is written down.
+struct Plain;
+
+impl WebSocketBehaviour for Plain {
+    type Message = ();
+
+    async fn init(_conn: &Conn, cx: &mut Context<Self>) -> Self {
+        cx.push_text("plain");
+        Self
+    }
+
+    async fn handle_client_message(&mut self, frame: Frame, cx: &mut Context<Self>) {
+        cx.push(frame);
+    }
+
+    async fn handle_server_message(&mut self, (): (), _cx: &mut Context<Self>) {}
+}
+
+/// An endpoint with the probe at `/echo` and at `/rooms/{room}`, and with a plain behaviour at `/plain`.
 pub(crate) fn probed(options: SocketOptions, change: impl FnOnce(&mut Limits)) -> (Endpoint, Shared) {
     let shared = Shared::default();
     let options = options.state(shared.clone());
@@ -109,6 +147,7 @@ pub(crate) fn probed(options: SocketOptions, change: impl FnOnce(&mut Limits)) -
         .limits(limits)
         .socket_with::<Probe>("/echo", options.clone())
         .socket_with::<Probe>("/rooms/{room}", options)
+        .socket::<Plain>("/plain")
         .build();
     (live, shared)
 }

@@ -106,10 +106,14 @@ macro_rules! behaviours {
     };
     (@cases $($then:tt)*) => {
         $crate::conformance! { @$($then)* =>
+            a_behaviour_without_connect_lets_everybody_in
             a_behaviour_sees_the_request
             a_behaviour_refuses_with_a_response
+            a_behaviour_refuses_with_any_response
             a_behaviour_is_not_asked_about_what_is_refused
+            init_pushes_the_first_frames
             a_behaviour_answers_in_order
+            a_server_message_becomes_frames
             a_behaviour_closes
             a_behaviour_is_told_how_its_client_closed
             a_behaviour_is_told_that_its_client_vanished
@@ -117,6 +121,7 @@ macro_rules! behaviours {
             a_behaviour_ends_a_silent_client
             a_drain_ends_behaviours_with_1001
             names_and_groups_reach_connections
+            a_name_is_free_however_its_connection_ended
             a_client_that_does_not_read_is_held_up
             a_thousand_behaviours_leave_nothing_behind
             frames_of_every_length_are_echoed
@@ -128,7 +133,9 @@ macro_rules! behaviours {
             texts_are_utf8
             closing_handshakes_are_answered
             bad_close_frames_are_refused
+            messages_of_up_to_16_mib_are_echoed
             the_largest_message_is_echoed_and_a_larger_one_refused
+            a_text_in_frames_of_1300_bytes_is_echoed
         }
     };
 }

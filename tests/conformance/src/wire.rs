@@ -49,23 +49,49 @@ pub(crate) fn close(code: u16, reason: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 impl Wire {
+    /// A socket, or the panic that there is none.
     pub(crate) async fn open(address: SocketAddr, path: &str) -> Self {
+        let (tcp, head) = Self::ask(address, path).await;
+        let head = head.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 101"), "{head}");
+        // RFC 6455, section 1.3, has this key and this answer.
+        assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"), "{head}");
+        // Every browser offers one. Without, reserved bits have no meaning, and payloads are what they are.
+        assert!(!head.contains("sec-websocket-extensions"), "{head}");
+        Self(tcp)
+    }
+
+    /// Head and body of the response that refuses a socket.
+    pub(crate) async fn refused(address: SocketAddr, path: &str) -> (String, String) {
+        let (mut tcp, head) = Self::ask(address, path).await;
+        let length = head.lines().find_map(|line| {
+            let (name, length) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("content-length").then(|| length.parse().unwrap())
+        });
+        let mut body = vec![0; length.expect("the length of the body")];
+        patiently(tcp.read_exact(&mut body), "the body does not come").await.unwrap();
+        (head, String::from_utf8(body).unwrap())
+    }
+
+    async fn ask(address: SocketAddr, path: &str) -> (TcpStream, String) {
         let mut tcp = TcpStream::connect(address).await.unwrap();
         tcp.set_nodelay(true).unwrap();
         let request = format!(
             "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
         );
         tcp.write_all(request.as_bytes()).await.unwrap();
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(patiently(tcp.read_u8(), "the handshake was not answered").await.unwrap());
         }
-        let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-        assert!(head.starts_with("http/1.1 101"), "{head}");
-        // RFC 6455, section 1.3, has this key and this answer.
-        assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo=\r\n"), "{head}");
-        Self(tcp)
+        (tcp, String::from_utf8(head).unwrap())
+    }
+
+    /// The network is gone, in the kernel's words.
+    pub(crate) fn reset(self) {
+        self.0.set_zero_linger().unwrap();
     }
 
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -51,7 +51,7 @@ case! {
 case! {
     /// A refusal is a usual HTTP response: its status, headers and body.
     a_behaviour_refuses_with_a_response((live, shared) = plain(), address) {
-        let (status, headers) = connect(address, "/live/echo?refuse=1", &[]).await.unwrap_err();
+        let (status, headers) = connect(address, "/live/echo?refuse=401", &[]).await.unwrap_err();
         assert_eq!((status.as_u16(), headers["www-authenticate"].to_str().unwrap()), (401, "Bearer"));
         assert!(shared.ends().is_empty());
         assert_eq!(live.stats().sockets, 0);
@@ -90,12 +90,13 @@ case! {
             socket.send(Message::binary(vec![n; 3])).await.unwrap();
         }
         hears(&mut socket, "welcome").await;
+        assert_eq!(next(&mut socket).await.unwrap().unwrap(), Message::binary(&b"\xff\x00"[..]));
         for n in 0..100u8 {
             hears(&mut socket, &n.to_string()).await;
             assert_eq!(next(&mut socket).await.unwrap().unwrap(), Message::binary(vec![n; 3]));
         }
         let stats = live.mounted("/echo").unwrap().stats();
-        assert_eq!((stats.connections, stats.frames_in, stats.frames_out), (1, 200, 201));
+        assert_eq!((stats.connections, stats.frames_in, stats.frames_out), (1, 200, 202));
     }
 }
 
@@ -162,7 +163,7 @@ case! {
         }),
         address
     ) {
-        let mut silent = echo(address).await;
+        let mut silent = connect(address, "/live/rooms/lobby?name=silent", &[]).await.unwrap();
         let mut busy = echo(address).await;
         let talking = async {
             for _ in 0..12 {
@@ -174,6 +175,7 @@ case! {
         let (code, ()) = join(close_code(&mut silent), talking).await;
         assert_eq!(code, Some(4008));
         until(|| shared.ends() == ["Timeout"] && live.stats().behaviours == 1).await;
+        assert!(shared.registry.unique().is_empty() && shared.registry.group().is_empty());
     }
 }
 
@@ -181,9 +183,10 @@ case! {
     /// A deployment tells every client to go, and each connection that the server stops.
     a_drain_ends_behaviours_with_1001((live, shared) = plain(), address) {
         let mut sockets = Vec::new();
-        for _ in 0..10 {
-            sockets.push(echo(address).await);
+        for n in 0..10 {
+            sockets.push(connect(address, &format!("/live/rooms/lobby?name=n{n}"), &[]).await.unwrap());
         }
+        until(|| shared.registry.unique().len() == 10).await;
         let reading = async {
             for socket in &mut sockets {
                 assert_eq!(close_code(socket).await, Some(1001));
@@ -192,6 +195,7 @@ case! {
         let (drained, ()) = join(live.drain(Duration::from_secs(2)), reading).await;
         assert_eq!(drained.left, 0);
         assert_eq!(shared.ends(), vec!["Stop"; 10]);
+        assert!(shared.registry.unique().is_empty() && shared.registry.group().is_empty());
         assert_eq!(connect(address, "/live/echo", &[]).await.unwrap_err().0, 503);
     }
 }

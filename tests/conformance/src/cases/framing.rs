@@ -27,8 +27,10 @@ case! {
                 assert_eq!(wire.next().await, Some(Raw(FIN | opcode, payload)), "{length}");
             }
         }
-        wire.send_in(frame(FIN | TEXT, vec![b'*'; 65536]), 997).await;
-        assert_eq!(wire.next().await, Some(Raw(FIN | TEXT, vec![b'*'; 65536])));
+        for (opcode, byte) in [(TEXT, b'*'), (BINARY, 0xfe)] {
+            wire.send_in(frame(FIN | opcode, vec![byte; 65536]), 997).await;
+            assert_eq!(wire.next().await, Some(Raw(FIN | opcode, vec![byte; 65536])), "in pieces");
+        }
         wire.send_in(frame(FIN | BINARY, vec![1; 300]), 1).await;
         assert_eq!(wire.next().await, Some(Raw(FIN | BINARY, vec![1; 300])));
         drop(live);
@@ -46,6 +48,13 @@ case! {
         }
         wire.send_in(frame(FIN | PING, [0xfe; 125]), 1).await;
         assert_eq!(wire.next().await, Some(Raw(FIN | PONG, vec![0xfe; 125])));
+        for size in [usize::MAX, 1] {
+            let ten: Vec<_> = (0..10).flat_map(|n| frame(FIN | PING, format!("payload-{n}"))).collect();
+            wire.send_in(ten, size).await;
+            for n in 0..10 {
+                assert_eq!(wire.next().await, Some(Raw(FIN | PONG, format!("payload-{n}").into())), "each, in order");
+            }
+        }
         wire.send(frame(FIN | PING, [0xfe; 126])).await;
         wire.closes(Some(1002), "a ping of 126 bytes").await;
         until(|| shared.ends() == ["Protocol"]).await;
@@ -56,16 +65,21 @@ case! {
 case! {
     /// Autobahn 3: reserved bits have no meaning without an extension, and none was agreed on.
     reserved_bits_are_refused((live, shared) = plain(), address) {
-        for bits in [0x40, 0x20, 0x10, 0x70] {
-            for opcode in [TEXT, BINARY, PING, CLOSE] {
+        for bits in (1..=7).map(|bits| bits << 4) {
+            for (opcode, size) in [(TEXT, usize::MAX), (BINARY, 1), (PING, 1), (CLOSE, usize::MAX)] {
                 let mut wire = open(address).await;
-                wire.send(frame(FIN | TEXT, "before")).await;
+                let frames = [
+                    frame(FIN | TEXT, "before"),
+                    frame(FIN | bits | opcode, "payload"),
+                    frame(FIN | TEXT, "after"),
+                    frame(FIN | PING, ""),
+                ];
+                wire.send_in(frames.concat(), size).await;
                 wire.hears("before").await;
-                wire.send([frame(FIN | bits | opcode, ""), frame(FIN | TEXT, "after")].concat()).await;
                 wire.closes(Some(1002), &format!("bits {bits:x}, opcode {opcode}")).await;
             }
         }
-        until(|| shared.ends() == vec!["Protocol"; 16] && live.stats().sockets == 0).await;
+        until(|| shared.ends() == vec!["Protocol"; 28] && live.stats().sockets == 0).await;
     }
 }
 
@@ -73,9 +87,11 @@ case! {
     /// Autobahn 4: opcodes that mean nothing yet.
     reserved_opcodes_are_refused((live, shared) = plain(), address) {
         for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
-            for payload in ["", "x"] {
+            for (payload, size) in [("", usize::MAX), ("reserved opcode payload", 1)] {
                 let mut wire = open(address).await;
-                wire.send([frame(FIN | opcode, payload), frame(FIN | PING, "")].concat()).await;
+                let frames = [frame(FIN | TEXT, "before"), frame(FIN | opcode, payload), frame(FIN | PING, "")];
+                wire.send_in(frames.concat(), size).await;
+                wire.hears("before").await;
                 wire.closes(Some(1002), &format!("opcode {opcode}")).await;
             }
         }
@@ -109,6 +125,35 @@ case! {
             assert_eq!(wire.next().await, Some(Raw(FIN | PONG, b"ping".to_vec())), "the pong does not wait");
             wire.hears("fragment1fragment2").await;
         }
+        // In five, with pings between, each of which is answered before the next comes.
+        let pieces = ["fragment1", "fragment2", "fragment3", "fragment4", "fragment5"];
+        for size in [usize::MAX, 1] {
+            for (n, piece) in pieces.iter().enumerate() {
+                let first = if n == 0 { TEXT } else if n == 4 { FIN | CONTINUATION } else { CONTINUATION };
+                let ping = if matches!(n, 1 | 4) { frame(FIN | PING, "ping") } else { Vec::new() };
+                wire.send_in([frame(first, piece), ping].concat(), size).await;
+                if n == 1 {
+                    assert_eq!(wire.next().await, Some(Raw(FIN | PONG, b"ping".to_vec())));
+                }
+            }
+            wire.hears(&pieces.concat()).await;
+            assert_eq!(wire.next().await, Some(Raw(FIN | PONG, b"ping".to_vec())));
+        }
+        for fin in [0, FIN] {
+            for size in [usize::MAX, 1] {
+                let mut wire = open(address).await;
+                let frames = [
+                    frame(TEXT, "fragment1"),
+                    frame(FIN | CONTINUATION, "fragment2"),
+                    frame(fin | CONTINUATION, "fragment3"),
+                    frame(FIN | TEXT, "after"),
+                ];
+                wire.send_in(frames.concat(), size).await;
+                wire.hears("fragment1fragment2").await;
+                wire.closes(Some(1002), "a continuation of a message that is complete").await;
+            }
+        }
+        until(|| shared.ends() == vec!["Protocol"; 4]).await;
         for (what, frames) in [
             ("a fragmented ping", vec![frame(PING, "a"), frame(FIN | CONTINUATION, "b")]),
             ("a fragmented pong", vec![frame(PONG, "a"), frame(FIN | CONTINUATION, "b")]),
@@ -118,50 +163,13 @@ case! {
             ("a message within a message", vec![frame(TEXT, "a"), frame(FIN | TEXT, "b")]),
             ("another kind within a message", vec![frame(TEXT, "a"), frame(BINARY, "b")]),
         ] {
-            let mut wire = open(address).await;
-            wire.send(frames.concat()).await;
-            wire.closes(Some(1002), what).await;
+            for size in [usize::MAX, 1] {
+                let mut wire = open(address).await;
+                wire.send_in(frames.concat(), size).await;
+                wire.closes(Some(1002), what).await;
+            }
         }
-        until(|| shared.ends() == vec!["Protocol"; 7]).await;
-        drop(live);
-    }
-}
-
-case! {
-    /// Autobahn 6: a text is UTF-8, wherever its fragments are cut, and what is not is refused.
-    texts_are_utf8((live, shared) = plain(), address) {
-        let mut wire = open(address).await;
-        let text = "Hello-µ@ßöäüàá-UTF-8!! κόσμε \u{10ffff}\u{fffd}\u{ffff}\u{0}";
-        for cut in 0..=text.len() {
-            let (a, b) = text.as_bytes().split_at(cut);
-            wire.send([frame(TEXT, a), frame(FIN | CONTINUATION, b)].concat()).await;
-            wire.hears(text).await;
-        }
-        let wrong: &[(&str, &[u8])] = &[
-            ("a byte that never is", b"\xff"),
-            ("a continuation byte alone", b"\x80"),
-            ("a start byte alone", b"\xc3"),
-            ("cut short", b"\xe2\x82"),
-            ("an overlong slash", b"\xc0\xaf"),
-            ("an overlong null in four", b"\xf0\x80\x80\x80"),
-            ("a surrogate", b"\xed\xa0\x80"),
-            ("past the last one", b"\xf4\x90\x80\x80"),
-            ("in the middle", b"Hello \xce\xba\xed\xa0\x80edited"),
-        ];
-        for (what, bytes) in wrong {
-            let mut wire = open(address).await;
-            wire.send(frame(FIN | TEXT, bytes)).await;
-            wire.closes(Some(1007), what).await;
-            let mut wire = open(address).await;
-            wire.send([frame(TEXT, bytes), frame(FIN | CONTINUATION, "")].concat()).await;
-            wire.closes(Some(1007), &format!("{what}, in a fragment")).await;
-            let mut wire = open(address).await;
-            wire.send(frame(FIN | BINARY, bytes)).await;
-            assert_eq!(wire.next().await, Some(Raw(FIN | BINARY, bytes.to_vec())), "{what}: bytes are bytes");
-            wire.send(close(1000, "")).await;
-            wire.closes(Some(1000), what).await;
-        }
-        until(|| shared.ends().iter().filter(|end| *end == "Protocol").count() == 2 * wrong.len()).await;
+        until(|| shared.ends() == vec!["Protocol"; 18]).await;
         drop(live);
     }
 }
@@ -173,15 +181,33 @@ case! {
         wire.send([frame(FIN | TEXT, "before"), frame(FIN | CLOSE, ""), frame(FIN | TEXT, "after"), frame(FIN | PING, "")].concat()).await;
         wire.hears("before").await;
         wire.closes(None, "an empty close").await;
+        // A second close, one within a message, and one behind a message that takes its time.
+        let large = vec![b'*'; 256 << 10];
+        for frames in [
+            [frame(FIN | CLOSE, ""), frame(FIN | CLOSE, "")].concat(),
+            [frame(TEXT, "fragment1"), frame(FIN | CLOSE, ""), frame(FIN | CONTINUATION, "fragment2")].concat(),
+        ] {
+            let mut wire = open(address).await;
+            wire.send(frames).await;
+            wire.closes(None, "a close, and more").await;
+        }
+        let mut wire = open(address).await;
+        wire.send([frame(FIN | TEXT, &large), frame(FIN | CLOSE, ""), frame(FIN | PING, "")].concat()).await;
+        assert_eq!(wire.next().await, Some(Raw(FIN | TEXT, large)));
+        wire.closes(None, "a close behind a large message").await;
+        let mut wire = open(address).await;
+        wire.send(close(1000, "")).await;
+        wire.closes(Some(1000), "a code without a reason").await;
+        until(|| shared.ends().len() == 5).await;
         let reason = "x".repeat(123);
         for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999] {
             let mut wire = open(address).await;
             wire.send(close(code, &reason)).await;
             wire.closes(Some(code), "a good code").await;
         }
-        until(|| shared.ends().len() == 14).await;
-        assert_eq!(shared.ends()[0], "Remote");
-        assert!(shared.ends()[1..].iter().all(|end| end.starts_with("RemoteWith") && end.contains(&reason)));
+        until(|| shared.ends().len() == 18).await;
+        assert_eq!(shared.ends()[..5], ["Remote", "Remote", "Remote", "Remote", "RemoteWith(CloseCode(1000), \"\")"]);
+        assert!(shared.ends()[5..].iter().all(|end| end.starts_with("RemoteWith") && end.contains(&reason)));
         drop(live);
     }
 }
@@ -208,27 +234,6 @@ case! {
         let of_tungstenite = "RemoteWith(CloseCode(1002), \"Protocol violation\")";
         assert!(shared.ends()[..12].iter().all(|end| end == "Protocol" || end == of_tungstenite));
         assert_eq!(shared.ends()[12..], ["Protocol"; 3]);
-        drop(live);
-    }
-}
-
-case! {
-    /// Autobahn 9: a message of the largest size is echoed, and one byte more is 1009; in fragments too.
-    the_largest_message_is_echoed_and_a_larger_one_refused(
-        (live, shared) = probed(SocketOptions::new(), |limits| limits.message_bytes = 100_000),
-        address
-    ) {
-        let mut wire = open(address).await;
-        wire.send(frame(FIN | BINARY, vec![1; 100_000])).await;
-        assert_eq!(wire.next().await, Some(Raw(FIN | BINARY, vec![1; 100_000])));
-        wire.send([frame(BINARY, vec![2; 50_000]), frame(FIN | CONTINUATION, vec![2; 50_000])].concat()).await;
-        assert_eq!(wire.next().await, Some(Raw(FIN | BINARY, vec![2; 100_000])));
-        wire.send(frame(FIN | BINARY, vec![1; 100_001])).await;
-        wire.closes(Some(1009), "one byte more").await;
-        let mut wire = open(address).await;
-        wire.send([frame(BINARY, vec![2; 50_000]), frame(FIN | CONTINUATION, vec![2; 50_001])].concat()).await;
-        wire.closes(Some(1009), "one byte more in fragments").await;
-        until(|| shared.ends() == ["Protocol"; 2]).await;
         drop(live);
     }
 }

@@ -21,6 +21,7 @@ enum Fault {
     TwoPongs,
     NoLimit,
     NoLimitOfFragments,
+    FewFragments,
     NoCloseCode,
     StaleDetach,
     Nagle,
@@ -32,6 +33,7 @@ async fn run<S: AsyncRead + AsyncWrite + Unpin>(accepted: Accepted, fault: Fault
     match fault {
         Fault::NoLimit => limits.message_bytes = usize::MAX,
         Fault::NoLimitOfFragments => limits.message_fragments = usize::MAX,
+        Fault::FewFragments => limits.message_fragments = 50,
         _ => {}
     }
     let transport = bonito_websocket::transport(Wire::new(connection, fault), &limits).await;
@@ -94,6 +96,11 @@ mod below {
         a_hoard_of_a_behaviour_is_noticed: NoBackPressure by a_client_that_does_not_read_is_held_up
         a_pong_dropped_byte_by_byte_is_noticed: NoPong by pings_of_every_kind_are_answered
         a_largest_message_without_limit_is_noticed: NoLimit by the_largest_message_is_echoed_and_a_larger_one_refused
+        a_pong_doubled_byte_by_byte_is_noticed: TwoPongs by pings_of_every_kind_are_answered
+        too_little_room_for_fragments_is_noticed: FewFragments by a_text_in_frames_of_1300_bytes_is_echoed
+        too_little_room_for_large_messages_is_noticed: FewFragments by messages_of_up_to_16_mib_are_echoed
         a_close_code_of_a_behaviour_that_is_lost_is_noticed: NoCloseCode by a_behaviour_closes
+        a_close_code_of_init_that_is_lost_is_noticed: NoCloseCode by init_pushes_the_first_frames
+        a_close_code_of_a_server_message_that_is_lost_is_noticed: NoCloseCode by a_server_message_becomes_frames
     }
 }
