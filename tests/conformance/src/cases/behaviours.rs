@@ -106,7 +106,9 @@ case! {
         let mut socket = echo(address).await;
         says(&mut socket, "!close").await;
         hears(&mut socket, "before").await;
-        assert_eq!(close_code(&mut socket).await, Some(4321));
+        let frame = CloseFrame { code: 4321.into(), reason: "done".into() };
+        assert_eq!(next(&mut socket).await.unwrap().unwrap(), Message::Close(Some(frame)));
+        let _ = socket.flush().await;
         assert!(next(&mut socket).await.is_none(), "and is hung up on");
         until(|| shared.ends() == ["Normal"] && live.stats().behaviours == 0).await;
     }
