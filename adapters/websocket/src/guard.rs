@@ -72,6 +72,11 @@ impl Guard {
         Ok(())
     }
 
+    /// Whether what has come ends with the end of a message, or is nothing but control frames.
+    fn is_between_messages(&self) -> bool {
+        self.known == 0 && self.rest == 0 && self.fragments == 0
+    }
+
     /// The payload's, as soon as enough of the header is known.
     fn length(&self) -> Option<u64> {
         let header = &self.header;
@@ -182,6 +187,11 @@ pub(crate) struct Guarded<S> {
 impl<S> Guarded<S> {
     pub(crate) fn new(connection: S, limits: &Limits) -> Self {
         Self { connection, guard: Guard::new(limits), refused: false }
+    }
+
+    /// Nothing of a message is under way: whoever has taken all that came holds no part of one.
+    pub(crate) fn is_between_messages(&self) -> bool {
+        !self.refused && self.guard.is_between_messages()
     }
 }
 
