@@ -21,7 +21,7 @@ use http::request::Parts;
 pub(crate) use bind::Bindable;
 pub use eval::EvalError;
 pub use render::{List, Region};
-pub(crate) use shared::{Attach, Held, Pull, Shared, Tally, Wake, WeakShared};
+pub(crate) use shared::{Attach, Held, Pull, Shared, Tally, Wakes, WeakShared};
 
 use crate::connection::FrontendConnection;
 use crate::frame::Lane;

@@ -468,3 +468,30 @@ async fn sockets_leave_both_processes_when_they_drain() {
     let later = refusal(&other, &request(&address)).await;
     assert_eq!(later.status(), 503);
 }
+
+/// The process's place in the cluster was kept by the runtime that had seen the endpoint first, which may be that of one worker
+/// among several. When that worker ended, pages elsewhere were told 404.
+#[test]
+fn the_place_in_the_cluster_outlives_the_runtime_that_took_it() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let local = LocalCluster::new();
+    let (owner, edge) = (process(local.node(), |_| {}).build(), process(local.node(), |_| {}).build());
+    runtime().block_on(async { _ = owner.handle(&request("/live/nobody")).await });
+    runtime().block_on(async {
+        _ = owner.handle(&request("/live/nobody")).await;
+        _ = edge.handle(&request("/live/nobody")).await;
+        let session = owner.session();
+        let _html = session.page("t", "");
+        let address = owner.socket_url(&session);
+        until_in_time(async || matches!(edge.handle(&request(&address)).await, Outcome::Upgrade(_))).await;
+    });
+}
+
+async fn until_in_time(done: impl AsyncFn() -> bool) {
+    let waiting = async {
+        while !done().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(20 * SECOND, waiting).await.expect("it never comes to that");
+}

@@ -81,7 +81,7 @@ impl Endpoint {
 #[derive(Debug)]
 pub(super) struct Relay {
     node: Arc<Node>,
-    running: watch::Sender<()>,
+    left: watch::Sender<bool>,
 }
 
 impl Relay {
@@ -96,7 +96,7 @@ impl Relay {
             .unwrap_or_else(|error| panic!("the operating system gives no random bytes: {error}"));
         Self {
             node: Arc::new(Node::new(id, backend, options, close_timeout)),
-            running: watch::Sender::new(()),
+            left: watch::Sender::new(false),
         }
     }
 
@@ -107,20 +107,23 @@ impl Relay {
 
     /// Gives the lease back, so that the sessions that were here are known to be gone.
     pub(super) async fn leave(&self) {
-        self.running.send_replace(());
-        self.running.closed().await;
+        self.left.send_replace(true);
+        self.left.closed().await;
     }
 
-    /// Starts, unless it has.
+    /// Starts, unless it runs or has left.
     pub(super) fn start(&self, runtime: &Handle, endpoint: &Weak<Inner>) {
-        if !self.node.started_in(runtime.clone()) {
+        let left = self.left.subscribe();
+        if *left.borrow() {
             return;
         }
-        let (endpoint, node) = (endpoint.clone(), self.node.clone());
-        relay::join(&self.node, runtime, self.running.subscribe(), move |from, stream, open| {
-            if let Some(endpoint) = endpoint.upgrade() {
-                answer(&Endpoint(endpoint), &node, from, stream, &open);
-            }
+        self.node.start(runtime, || {
+            let (endpoint, node) = (endpoint.clone(), self.node.clone());
+            relay::join(self.node.clone(), left, move |from, stream, open| {
+                if let Some(endpoint) = endpoint.upgrade() {
+                    answer(&Endpoint(endpoint), &node, from, stream, &open);
+                }
+            })
         });
     }
 }

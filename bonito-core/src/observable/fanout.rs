@@ -12,7 +12,7 @@ use crate::SessionId;
 use crate::frame::Lane;
 use crate::id::ObservableId;
 use crate::proto::value::RawValue;
-use crate::session::{Shared, Wake, WeakShared};
+use crate::session::{Shared, Wakes, WeakShared};
 use crate::sync::lock;
 
 /// For so long after a foreign value was sent to a session, a value from its browser may have been set before the
@@ -72,6 +72,10 @@ impl Links {
             *link = Slot::Free(self.free.replace(slot.0));
             self.linked -= 1;
         }
+        // Places keep their numbers as long as somebody has one: a value would look at all that there ever were.
+        if self.linked == 0 {
+            *self = Self::default();
+        }
     }
 
     /// Whether a value from this origin is to be sent to anybody. It may say so where nobody is left, never the other way.
@@ -118,15 +122,15 @@ impl Links {
             };
             if own && crossed() != Some(true) {
                 link.foreign = None;
-                woken.push(Woken { wake: None, _session: session });
+                woken.push(Woken { wakes: Wakes::default(), _session: session });
                 continue;
             }
             if !own {
                 link.foreign = Some(now);
             }
-            let (outcome, wake) = session.queue_update(id, link.lane, delivery, frame.clone());
+            let (outcome, wakes) = session.queue_update(id, link.lane, delivery, frame.clone());
             woken.delivered.count(outcome);
-            woken.push(Woken { wake, _session: session });
+            woken.push(Woken { wakes, _session: session });
         }
         woken
     }
@@ -134,7 +138,7 @@ impl Links {
 
 /// A session that got a message. It is woken, and should this be its last handle dropped, outside every lock.
 struct Woken {
-    wake: Option<Wake>,
+    wakes: Wakes,
     _session: Arc<Shared>,
 }
 
@@ -157,12 +161,10 @@ impl AllWoken {
     /// Sockets first: what is left may run the application's code, and no session that keeps up waits for that.
     pub(super) fn run(mut self) -> Delivered {
         for woken in self.first.iter_mut().chain(&mut self.others) {
-            Wake::run_socket(&mut woken.wake);
+            woken.wakes.run_sockets();
         }
         for woken in self.first.into_iter().chain(self.others) {
-            if let Some(wake) = woken.wake {
-                wake.run();
-            }
+            woken.wakes.run();
         }
         self.delivered
     }
@@ -178,7 +180,7 @@ pub(crate) trait AnyObservable: Send + Sync {
     fn link(&self, session: &Arc<Shared>, announce: &mut dyn FnMut() -> bool) -> Linked;
     /// Tells a session that follows the value once more. If it changes meanwhile, or has changed since `version`, the session
     /// was told that already.
-    fn refresh(&self, session: &Arc<Shared>, slot: LinkSlot, version: Option<u64>) -> Option<Wake>;
+    fn refresh(&self, session: &Arc<Shared>, slot: LinkSlot, version: Option<u64>) -> Wakes;
     /// Counts the values.
     fn version(&self) -> u64;
     fn unlink(&self, slot: LinkSlot);
@@ -209,17 +211,17 @@ impl<T: Send + Sync> AnyObservable for Inner<T> {
         Linked { slot: state.links.add(session, lane), version: state.version }
     }
 
-    fn refresh(&self, session: &Arc<Shared>, slot: LinkSlot, version: Option<u64>) -> Option<Wake> {
+    fn refresh(&self, session: &Arc<Shared>, slot: LinkSlot, version: Option<u64>) -> Wakes {
         let (value, now) = self.snapshot();
         if version.is_some_and(|version| version != now) {
-            return None;
+            return Wakes::default();
         }
         let frame = (self.update)(&self.prefix, &value);
         let state = lock(&self.state);
         if state.version == now {
-            session.queue_update(self.id, state.links.lane(slot), self.delivery(), frame).1
+            session.queue_again(self.id, state.links.lane(slot), frame)
         } else {
-            None
+            Wakes::default()
         }
     }
 

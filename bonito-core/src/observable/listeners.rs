@@ -19,7 +19,8 @@ type Callback<T> = dyn Fn(&Arc<T>, Option<SessionId>) + Send + Sync;
 struct Listener<T> {
     id: u64,
     active: Arc<AtomicBool>,
-    callback: Arc<Callback<T>>,
+    /// Gone once nobody listens with it.
+    callback: Option<Arc<Callback<T>>>,
 }
 
 impl<T> Clone for Listener<T> {
@@ -32,8 +33,10 @@ type All<T> = Arc<Vec<Listener<T>>>;
 
 /// The listeners of one observable and the values that they have not seen.
 pub(super) struct Listeners<T> {
-    /// Shared with the thread that runs them, and copied if they change meanwhile.
+    /// Shared with the thread that runs them, and copied if they change meanwhile. In the order of their ids.
     all: All<T>,
+    /// How many of them are gone. They make room together, or a thousand that go would move the others a thousand times.
+    gone: usize,
     last_id: u64,
     waiting: VecDeque<Waiting<T>>,
     running: bool,
@@ -68,19 +71,26 @@ impl Audience {
 
 impl<T> Default for Listeners<T> {
     fn default() -> Self {
-        Self { all: Arc::default(), last_id: 0, waiting: VecDeque::new(), running: false, behind: false }
+        Self {
+            all: Arc::default(),
+            gone: 0,
+            last_id: 0,
+            waiting: VecDeque::new(),
+            running: false,
+            behind: false,
+        }
     }
 }
 
 impl<T> Listeners<T> {
     pub(super) fn len(&self) -> usize {
-        self.all.len()
+        self.all.len() - self.gone
     }
 
     /// Queues a value for the listeners; the oldest gives way when too many wait, and is handed back, with a word on whether
     /// it is the first in a row.
     pub(super) fn enqueue(&mut self, value: Arc<T>, origin: Option<SessionId>) -> Option<(Arc<T>, bool)> {
-        if self.all.is_empty() {
+        if self.len() == 0 {
             return None;
         }
         self.waiting.push_back(Waiting { value, origin, audience: Audience::Until(self.last_id) });
@@ -89,6 +99,21 @@ impl<T> Listeners<T> {
         }
         let first = !std::mem::replace(&mut self.behind, true);
         self.waiting.pop_front().map(|oldest| (oldest.value, first))
+    }
+
+    /// What the callback owns is to be dropped outside the lock.
+    #[must_use]
+    fn remove(&mut self, id: u64) -> Option<Arc<Callback<T>>> {
+        let at = self.all.binary_search_by_key(&id, |listener| listener.id).ok()?;
+        let all = Arc::make_mut(&mut self.all);
+        let callback = all.get_mut(at)?.callback.take()?;
+        self.gone += 1;
+        if 2 * self.gone > all.len() {
+            all.retain(|listener| listener.callback.is_some());
+            all.shrink_to(2 * all.len());
+            self.gone = 0;
+        }
+        Some(callback)
     }
 
     fn next(&mut self) -> Option<(Waiting<T>, All<T>)> {
@@ -111,9 +136,10 @@ impl<T> Inner<T> {
             state.listeners.running = true;
             drop(state);
             for listener in listeners.iter().filter(|listener| audience.has(listener.id)) {
+                let Some(callback) = &listener.callback else { continue };
                 guard("a listener of an observable", || {
                     if listener.active.load(Ordering::Acquire) {
-                        (listener.callback)(&value, origin);
+                        callback(&value, origin);
                     }
                 });
             }
@@ -139,7 +165,7 @@ impl<T: Serialize + Send + Sync + 'static> Observable<T> {
         let mut state = lock(&self.inner.state);
         state.listeners.last_id += 1;
         let id = state.listeners.last_id;
-        let listener = Listener { id, active: active.clone(), callback: Arc::new(callback) };
+        let listener = Listener { id, active: active.clone(), callback: Some(Arc::new(callback)) };
         Arc::make_mut(&mut state.listeners.all).push(listener);
         let late = seen.is_some_and(|version| version != state.version);
         if late {
@@ -162,11 +188,7 @@ trait Unsubscribe: Send + Sync {
 
 impl<T: Send + Sync> Unsubscribe for Inner<T> {
     fn unsubscribe(&self, id: u64) {
-        let mut state = lock(&self.state);
-        let at = state.listeners.all.iter().position(|listener| listener.id == id);
-        let gone = at.map(|at| Arc::make_mut(&mut state.listeners.all).remove(at));
-        drop(state);
-        // What the callback owns is dropped outside the lock.
+        let gone = lock(&self.state).listeners.remove(id);
         drop(gone);
     }
 }

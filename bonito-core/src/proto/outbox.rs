@@ -139,6 +139,12 @@ impl Outbox {
         collapsed
     }
 
+    /// Whether a value that was pushed like that still waits, and no barrier behind it.
+    pub(crate) fn awaits(&self, id: ObservableId) -> bool {
+        let place = self.newest.get(&id).and_then(|place| place.checked_sub(self.first));
+        place.is_some_and(|index| self.entries.get(index as usize).is_some_and(Option::is_some))
+    }
+
     /// Puts messages that turned out not to have been sent back to the front, in their order.
     pub(crate) fn restore(&mut self, unsent: impl DoubleEndedIterator<Item = Transmit>) {
         for transmit in unsent.rev() {

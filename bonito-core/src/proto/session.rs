@@ -27,6 +27,7 @@ use super::policy::{Metadata, SessionInfo};
 use super::resume::{ContinuityLost, Replay};
 use super::truce::Truce;
 use crate::Limits;
+use crate::frame::Lane;
 use crate::id::{ObservableId, SessionId};
 use large::Large;
 pub use resume::Arrival;
@@ -151,6 +152,12 @@ impl SessionMachine {
     /// Events that wait to be polled.
     pub fn pending_events(&self) -> usize {
         self.events.len()
+    }
+
+    /// Whether a value of the observable that could not be delivered, or was [sent again](Self::send_again), waits behind all
+    /// that is no value.
+    pub fn awaits(&self, id: ObservableId) -> bool {
+        self.outbox.awaits(id) || self.large.outbox.awaits(id)
     }
 
     /// Whether no more should be taken from the page until events have been polled.
@@ -364,6 +371,17 @@ impl SessionMachine {
                 outbox.push_collapsing(id, bytes)
             }
         })
+    }
+
+    /// A value that was sent before, once more. Whether or not it can be delivered at once, it gives way to the next one that
+    /// cannot, or that is sent again.
+    pub fn send_again(&mut self, id: ObservableId, lane: Lane, bytes: Bytes) -> SendOutcome {
+        match lane {
+            Lane::LargeData if self.status != Status::Uninitialized => {
+                self.push_large(|outbox, _| outbox.push_collapsing(id, bytes))
+            }
+            Lane::LargeData | Lane::LowLatency => self.push(|outbox, _| outbox.push_collapsing(id, bytes)),
+        }
     }
 
     /// A script that the page runs last while it loads. Once the page is made, that is an ordinary message.

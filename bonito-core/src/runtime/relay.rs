@@ -16,9 +16,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{self, Either, select};
 use futures_util::{SinkExt, StreamExt};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -40,20 +39,19 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Pages that have lost a process come back within this time.
 const SPREAD: Duration = Duration::from_secs(2);
 
-/// Takes the process's place in the cluster, until nothing holds the other end of `stop`. `asked` gets what others ask it for.
-pub(crate) fn join(
-    node: &Arc<Node>,
-    runtime: &Handle,
-    stop: watch::Receiver<()>,
+/// Takes the process's place in the cluster, until `left` is true or nothing holds the other end of it. `asked` gets what others
+/// ask it for.
+pub(crate) async fn join(
+    node: Arc<Node>,
+    left: watch::Receiver<bool>,
     asked: impl Fn(NodeId, u64, Open) + Send + Sync + 'static,
 ) {
-    runtime.spawn(receive(node.clone(), stop.clone(), asked));
-    runtime.spawn(keep_lease(node.clone(), stop));
+    future::join(receive(node.clone(), left.clone(), asked), keep_lease(node, left)).await;
 }
 
 async fn receive(
     node: Arc<Node>,
-    mut stop: watch::Receiver<()>,
+    mut left: watch::Receiver<bool>,
     asked: impl Fn(NodeId, u64, Open) + Send + Sync + 'static,
 ) {
     let subject = node.id.subject();
@@ -77,10 +75,10 @@ async fn receive(
             pause(PAUSE).await;
         }
     };
-    select(pin!(receiving), pin!(stop.changed())).await;
+    select(pin!(receiving), pin!(left.changed())).await;
 }
 
-async fn keep_lease(node: Arc<Node>, mut stop: watch::Receiver<()>) {
+async fn keep_lease(node: Arc<Node>, mut left: watch::Receiver<bool>) {
     let mut epoch = None;
     {
         let keeping = async {
@@ -89,7 +87,7 @@ async fn keep_lease(node: Arc<Node>, mut stop: watch::Receiver<()>) {
                 pause(if renewed { node.options().lease_ttl / 4 } else { PAUSE }).await;
             }
         };
-        select(pin!(keeping), pin!(stop.changed())).await;
+        select(pin!(keeping), pin!(left.changed())).await;
     }
     if let Some(epoch) = epoch {
         node.release(epoch).await;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::bindings::{Receive, Seen, Stage};
-use super::{Session, Wake};
+use super::{Session, Wakes};
 use crate::id::ObservableId;
 use crate::observable::{AnyObservable, Observable};
 use crate::proto::message::CacheEntry;
@@ -59,7 +59,7 @@ impl Session {
         }
         let observable = &bindable.observable;
         let mut encoded = None;
-        let (wake, late) = loop {
+        let (wakes, late) = loop {
             let mut table = lock(&self.0.bindings.table);
             let stage = table.stage(self.id());
             if stage == Some(Stage::Drawn) {
@@ -80,11 +80,11 @@ impl Session {
                 return;
             }
             let mut entry = Some(CacheEntry::Observable { id: bindable.id().to_string(), value });
-            let mut wake = None;
+            let mut wakes = Wakes::default();
             let mut announce = || {
                 let announced = entry.take().map(|entry| self.0.announce(entry));
                 let (from_the_start, woken) = announced.unwrap_or_default();
-                wake = woken;
+                wakes = woken;
                 from_the_start
             };
             let Some(bound) = table.bound(bindable.id()) else { return };
@@ -99,13 +99,13 @@ impl Session {
             if stage == Some(Stage::Sent) {
                 // What is announced waits for the page; whatever changes until it has it is told again then.
                 table.see(self.id(), Seen { observable: observable.clone(), version });
-                break (wake, None);
+                break (wakes, None);
             }
-            break (wake, (now != version).then_some((slot, now)));
+            break (wakes, (now != version).then_some((slot, now)));
         };
-        wake.into_iter().for_each(Wake::run);
+        wakes.run();
         if let Some((slot, now)) = late {
-            observable.refresh(self.0.page(), slot, Some(now)).into_iter().for_each(Wake::run);
+            observable.refresh(self.0.page(), slot, Some(now)).run();
         }
     }
 

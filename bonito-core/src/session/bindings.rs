@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 
 use super::bind::Bindable;
 use super::render::Place;
-use super::{Session, Shared, Wake};
+use super::{Session, Shared};
 use crate::id::{ObservableId, SessionId};
 use crate::observable::{AnyObservable, LinkSlot};
 use crate::proto::DecodeError;
@@ -261,8 +261,9 @@ impl Bindings {
         };
         let Some(refusal) = refusal else { return };
         page.complain(|| format!("a value of the page for {name:?} was refused: {refusal}"));
-        // The page shows what was refused; it is told what holds instead.
-        if let Some(id) = id {
+        // The page shows what was refused; it is told what holds instead, unless that is about to be said anyway: a page that
+        // goes on and on costs one value for each time that it reads.
+        if let Some(id) = id.filter(|id| !page.0.page().awaits(*id)) {
             self.tell_again(page, id);
         }
     }
@@ -274,20 +275,22 @@ impl Bindings {
             table.observables.get(&id).and_then(|bound| Some((bound.observable.clone(), bound.slot?)))
         };
         if let Some((observable, slot)) = bound {
-            observable.refresh(session.0.page(), slot, None).into_iter().for_each(Wake::run);
+            observable.refresh(session.0.page(), slot, None).run();
         }
     }
 
-    /// Takes all names away. What they own is dropped outside the lock. Answers the sub-sessions, which are to close.
-    pub(super) fn clear(&self) -> Vec<Arc<Shared>> {
-        let table = {
+    /// Takes all names away. Answers the sub-sessions, which are to close, and what the names own: dropping that runs the
+    /// application's code, which may panic.
+    pub(super) fn clear(&self) -> (Vec<Arc<Shared>>, impl Sized + use<>) {
+        let mut table = {
             let mut table = lock(&self.table);
             std::mem::replace(&mut *table, Table { closed: true, ..Table::new(self.page, 0) })
         };
         for bound in table.observables.values() {
             bound.unlink();
         }
-        table.members.into_values().map(|member| member.session).collect()
+        let subs = table.members.drain().map(|(_, member)| member.session).collect();
+        (subs, table)
     }
 }
 

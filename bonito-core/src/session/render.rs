@@ -126,6 +126,7 @@ impl Session {
         self.0.parts.add(place.number(), place.clone());
         place.draw_first();
         place.start_late();
+        place.clone().advance();
         Region::new(place)
     }
 

@@ -42,7 +42,7 @@ use hold::Holding;
 pub(crate) use hold::{Held, Tally};
 use leg::Leg;
 use wake::Told;
-pub(crate) use wake::Wake;
+pub(crate) use wake::Wakes;
 
 pub(crate) type WeakShared = Weak<Shared>;
 
@@ -246,10 +246,8 @@ impl Shared {
         lane: Lane,
         push: impl FnOnce(&mut SessionMachine) -> SendOutcome,
     ) -> SendOutcome {
-        let (outcome, wake) = self.queue(lane, push);
-        if let Some(wake) = wake {
-            wake.run();
-        }
+        let (outcome, wakes) = self.queue(lane, push);
+        wakes.run();
         outcome
     }
 
@@ -260,7 +258,7 @@ impl Shared {
         lane: Lane,
         delivery: Delivery,
         frame: Bytes,
-    ) -> (SendOutcome, Option<Wake>) {
+    ) -> (SendOutcome, Wakes) {
         let push = |machine: &mut SessionMachine| match (lane, delivery) {
             (Lane::LowLatency, Delivery::Latest) => machine.send_update(id, frame),
             (Lane::LowLatency, Delivery::Every) => machine.send_each(frame),
@@ -270,11 +268,21 @@ impl Shared {
         self.queue(lane, push)
     }
 
+    /// Queues a value once more, which may give way to any later one.
+    pub(crate) fn queue_again(self: &Arc<Self>, id: ObservableId, lane: Lane, frame: Bytes) -> Wakes {
+        self.queue(lane, |machine| machine.send_again(id, lane, frame)).1
+    }
+
+    /// Whether a value of the observable that was queued once more still waits.
+    pub(super) fn awaits(&self, id: ObservableId) -> bool {
+        self.with_machine(|machine| machine.awaits(id))
+    }
+
     pub(super) fn queue(
         self: &Arc<Self>,
         lane: Lane,
         push: impl FnOnce(&mut SessionMachine) -> SendOutcome,
-    ) -> (SendOutcome, Option<Wake>) {
+    ) -> (SendOutcome, Wakes) {
         match &self.page {
             Some(page) => self.queue_at(page, &mut lock(&self.state).machine, push),
             None => self.queue_here(lane, push),
@@ -286,7 +294,7 @@ impl Shared {
         self: &Arc<Self>,
         lane: Lane,
         push: impl FnOnce(&mut SessionMachine) -> SendOutcome,
-    ) -> (SendOutcome, Option<Wake>) {
+    ) -> (SendOutcome, Wakes) {
         let mut state = lock(&self.state);
         let outcome = push(&mut state.machine);
         let told = state.account_for(lane, &*self.host);
@@ -302,22 +310,20 @@ impl Shared {
         } else {
             told.bursts.then_some(CloseReason::Capacity)
         };
-        let wake = if let Some(reason) = end {
-            Some(Wake::Close(self.clone(), reason))
-        } else {
-            let wake = match next {
-                Next::Nothing => None,
-                Next::Wake(waker) => Some(Wake::Socket(waker)),
-                Next::Pump => Some(Wake::Pump(self.clone())),
-            };
-            if told.is_something() { Some(Wake::Tell(wake.map(Box::new), self.clone(), told)) } else { wake }
+        if let Some(reason) = end {
+            return (SendOutcome::Refused, Wakes::close(self, reason));
+        }
+        let wakes = match next {
+            Next::Nothing => Wakes::default(),
+            Next::Wake(waker) => Wakes::socket(lane, waker),
+            Next::Pump => Wakes::pump(self),
         };
-        (if end.is_some() { SendOutcome::Refused } else { outcome }, wake)
+        (outcome, wakes.tell(self, told))
     }
 
     /// The page learns of an observable: with the page while it is being made, by a message afterwards.
     /// Answers whether it was with the page.
-    pub(super) fn announce(self: &Arc<Self>, entry: CacheEntry) -> (bool, Option<Wake>) {
+    pub(super) fn announce(self: &Arc<Self>, entry: CacheEntry) -> (bool, Wakes) {
         {
             let mut state = lock(&self.state);
             if state.machine.status() == Status::Uninitialized {
@@ -326,7 +332,7 @@ impl Shared {
                 }
                 state.cache.push(entry);
                 state.account(&*self.host);
-                return (true, None);
+                return (true, Wakes::default());
             }
         }
         // Registers before anything refers to it, protocol.md §4; the pong inside is only there to carry the envelope.
@@ -336,7 +342,7 @@ impl Shared {
             Ok(message) => (false, self.queue(Lane::LowLatency, |machine| machine.send(message)).1),
             Err(error) => {
                 tracing::error!(session = ?self.id, "an observable cannot be sent: {error}");
-                (false, None)
+                (false, Wakes::default())
             }
         }
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::bindings::{Seen, Stage};
 use super::render::Place;
-use super::{Session, Shared, Wake};
+use super::{Session, Shared, Wakes};
 use crate::frame::Lane;
 use crate::id::SessionId;
 use crate::js::Script;
@@ -67,8 +67,8 @@ impl Session {
     pub(super) fn start(&self) -> Option<Start> {
         let (page, mut values) = (self.0.page().id(), HashMap::new());
         let (cache, (mut items, on_load)) = loop {
-            let mut table = lock(&self.0.bindings.table);
-            let table = &mut *table;
+            let mut locked = lock(&self.0.bindings.table);
+            let table = &mut *locked;
             let member = table.members.get_mut(&self.id()).filter(|member| member.stage == Stage::Drawn)?;
             let on_the_page = |seen: &Seen| table.tree.holds(page, seen.observable.id());
             let missing: Vec<_> = member
@@ -102,6 +102,8 @@ impl Session {
                 }
                 break (cache, queued);
             }
+            // Encoding runs code of the values' types.
+            drop(locked);
             values.extend(missing.iter().map(|observable| (observable.id(), observable.encoded().0)));
         };
         items.extend(self.starts());
@@ -157,26 +159,28 @@ impl Shared {
         page: &Arc<Self>,
         machine: &mut SessionMachine,
         push: impl FnOnce(&mut SessionMachine) -> SendOutcome,
-    ) -> (SendOutcome, Option<Wake>) {
+    ) -> (SendOutcome, Wakes) {
         let before = machine.info().queued_bytes;
         let outcome = push(machine);
         if machine.is_ready() {
-            let (mut outcome, mut wake) = (outcome, None);
+            let (mut outcome, mut all) = (outcome, Wakes::default());
             while let Some(transmit) = machine.poll_transmit() {
-                let (queued, woken) =
+                let (queued, wakes) =
                     page.queue_here(Lane::LowLatency, |machine| machine.send(transmit.bytes));
-                (outcome, wake) = (queued, woken.or(wake));
+                outcome = queued;
+                all.merge(wakes);
             }
             while let Some(transmit) = machine.poll_large_transmit() {
-                let (queued, woken) =
+                let (queued, wakes) =
                     page.queue_here(Lane::LargeData, |machine| machine.send_large(transmit.bytes));
-                (outcome, wake) = (queued, woken.or(wake));
+                outcome = queued;
+                all.merge(wakes);
             }
-            return (outcome, wake);
+            return (outcome, all);
         }
         // What its content is made of goes with it.
         if machine.status() == Status::Uninitialized {
-            return (outcome, None);
+            return (outcome, Wakes::default());
         }
         let more = machine.info().queued_bytes.saturating_sub(before);
         let held = self.bindings.held.fetch_add(more, Ordering::Relaxed) + more;
@@ -184,9 +188,9 @@ impl Shared {
         let bursts = page.account_for_parts();
         if overflow || bursts {
             let reason = if overflow { CloseReason::Overflow } else { CloseReason::Capacity };
-            (SendOutcome::Refused, Some(Wake::Close(page.clone(), reason)))
+            (SendOutcome::Refused, Wakes::close(page, reason))
         } else {
-            (outcome, None)
+            (outcome, Wakes::default())
         }
     }
 
@@ -231,7 +235,7 @@ impl Shared {
 
     /// The page has started this sub-session. Answers whether that is news; `None` if it was not sent there yet.
     fn open(self: &Arc<Self>, error: Option<JavascriptError>) -> Option<bool> {
-        let (first, seen, wake) = {
+        let (first, seen, wakes) = {
             let mut table = lock(&self.bindings.table);
             let member = table.members.get_mut(&self.id())?;
             if member.stage == Stage::Drawn {
@@ -248,8 +252,9 @@ impl Shared {
             };
             let session = self.id().to_string();
             let loaded = ClientMessage::DoneLoading { session, message, exception, stacktrace };
-            let held = self.with_machine(|machine| machine.info().queued_bytes);
-            let (_, wake) = self.queue(Lane::LowLatency, |machine| {
+            let mut held = 0;
+            let (_, wakes) = self.queue(Lane::LowLatency, |machine| {
+                held = machine.info().queued_bytes;
                 if let Some(epoch) = machine.epoch() {
                     machine.handle_message(epoch, loaded, self.now());
                 }
@@ -258,9 +263,9 @@ impl Shared {
             if first {
                 self.release_for_parts(held);
             }
-            (first, seen, wake)
+            (first, seen, wakes)
         };
-        wake.into_iter().for_each(Wake::run);
+        wakes.run();
         // Between the making of its HTML and now, values came before the page could follow them.
         for Seen { observable, version } in seen {
             if observable.version() != version {
@@ -343,7 +348,7 @@ impl Shared {
     /// The page lets closed sub-sessions go, with all below them and whatever only they held.
     pub(super) fn free(self: &Arc<Self>, ids: &[SessionId]) {
         let page = Session(self.page().clone());
-        let (wake, _dropped) = {
+        let (wakes, _dropped) = {
             let mut table = lock(&self.bindings.table);
             let (freed, members, bounds) = table.free(ids);
             if freed.sessions.is_empty() {
@@ -355,11 +360,11 @@ impl Shared {
                 Script::new(FREE).with("sessions", &names(&freed.sessions)).with("objects", &objects);
             // Under the lock: what is brought to the page anew comes behind this.
             let message = page.code_message(&script);
-            let wake = message
-                .and_then(|message| page.0.queue_here(Lane::LowLatency, |machine| machine.send(message)).1);
-            (wake, (members, bounds))
+            let wakes =
+                message.map(|message| page.0.queue_here(Lane::LowLatency, |machine| machine.send(message)).1);
+            (wakes.unwrap_or_default(), (members, bounds))
         };
-        wake.into_iter().for_each(Wake::run);
+        wakes.run();
     }
 
     /// Forgets a sub-session that the page has never heard of.

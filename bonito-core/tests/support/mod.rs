@@ -208,6 +208,20 @@ impl Page {
         Self { wire, session: id, serving }
     }
 
+    /// The same, but the loop runs when the caller polls it.
+    pub fn by_hand(
+        session: &Session,
+        handler: &WebSocketHandler,
+    ) -> (Self, impl Future<Output = Disconnect> + Send + 'static) {
+        let (wire, socket) = pair();
+        let (id, session, handler) = (session.id().to_string(), session.clone(), handler.clone());
+        let serving = tokio::spawn(std::future::pending());
+        (
+            Self { wire, session: id, serving },
+            async move { run_connection_loop(&session, &handler, socket).await },
+        )
+    }
+
     /// Opens a socket and says that the page has loaded.
     pub async fn open(endpoint: &Endpoint, session: &Session) -> Self {
         let page = Self::connect(endpoint, session).await;

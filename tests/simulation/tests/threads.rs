@@ -141,7 +141,7 @@ struct Session {
 }
 
 impl Session {
-    /// As `Shared::queue_here` and `Wake::run`.
+    /// As `Shared::queue_here` and `Wakes::run`.
     fn queue(&self, message: u32) {
         let next = {
             let mut state = lock(&self.state);

@@ -37,9 +37,7 @@ pub fn decode_client(frame: Bytes, limits: &Limits) -> Result<ClientMessage, Dec
                 DecodeError::wrong_type("expected an update with the id of an observable, one without came")
             })?;
             let id = fields.name(Some(id), ID)?;
-            let payload = fields
-                .payload
-                .map_or(RawValue::NIL, |(start, end)| RawValue::checked(frame.slice(start..end)));
+            let payload = fields.payload.map_or(RawValue::NIL, |span| RawValue::checked(part(&frame, span)));
             ClientMessage::UpdateObservable { id, payload }
         }
         tag::JAVASCRIPT_ERROR => ClientMessage::JavascriptError {
@@ -69,6 +67,17 @@ pub fn decode_client(frame: Bytes, limits: &Limits) -> Result<ClientMessage, Dec
 
 /// Start and end of a value in the frame.
 type Span = (usize, usize);
+
+/// A part of the frame. It keeps the whole alive unless that is much more: what waits for the application is counted by its
+/// own length, and a page may put into a frame what nobody looks at.
+fn part(frame: &Bytes, (start, end): Span) -> Bytes {
+    const BESIDES: usize = 128;
+    if frame.len() > 2 * (end - start) + BESIDES {
+        Bytes::copy_from_slice(&frame[start..end])
+    } else {
+        frame.slice(start..end)
+    }
+}
 
 /// Where the fields of a message are.
 struct Fields<'a> {

@@ -281,7 +281,9 @@ impl Core {
 
     /// Tells the machine of members that came and went, as they are now.
     pub(crate) fn take_changed(&self, sink: &dyn Sink) {
-        for (group, serial) in std::mem::take(&mut *lock(&self.changed)) {
+        // Not in the loop's head, where the lock would be held to the loop's end.
+        let changed = std::mem::take(&mut *lock(&self.changed));
+        for (group, serial) in changed {
             match sink.member(&group, serial) {
                 Some(meta) => {
                     let mut machine = lock(&self.machine);

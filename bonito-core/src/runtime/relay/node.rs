@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::line::{Key, Line};
@@ -34,7 +35,8 @@ pub(crate) struct Node {
     streams: AtomicU64,
     /// Processes that were found to have no lease, until they are heard of.
     missing: Mutex<HashMap<NodeId, Missing>>,
-    runtime: OnceLock<Handle>,
+    /// The task that takes the process's place in the cluster, and where it runs.
+    task: Mutex<Option<(Handle, JoinHandle<()>)>>,
 }
 
 /// How long a relayed socket waits for what.
@@ -87,7 +89,7 @@ impl Node {
             lines: Mutex::default(),
             streams: AtomicU64::new(0),
             missing: Mutex::default(),
-            runtime: OnceLock::new(),
+            task: Mutex::default(),
         }
     }
 
@@ -103,13 +105,20 @@ impl Node {
         &self.backend
     }
 
-    /// Answers whether it is the first time.
-    pub(crate) fn started_in(&self, runtime: Handle) -> bool {
-        self.runtime.set(runtime).is_ok()
+    /// Starts the task unless it is running: a runtime that ended took its task with it.
+    pub(crate) fn start<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        runtime: &Handle,
+        task: impl FnOnce() -> F,
+    ) {
+        let mut running = lock(&self.task);
+        if running.as_ref().is_none_or(|(_, task)| task.is_finished()) {
+            *running = Some((runtime.clone(), runtime.spawn(task())));
+        }
     }
 
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
-        if let Some(runtime) = self.runtime.get() {
+        if let Some((runtime, _)) = &*lock(&self.task) {
             runtime.spawn(future);
         }
     }

@@ -83,7 +83,8 @@ impl Place {
     ) -> Arc<Self> {
         let state = State {
             tag: "div",
-            phase: Phase::Idle,
+            // Until the first content is there, none may take its place: values that come meanwhile wait for it.
+            phase: Phase::Drawing,
             content: None,
             former: Vec::new(),
             stale: false,
@@ -338,7 +339,10 @@ impl Place {
         };
         let Some(message) = message else {
             session.0.discard();
-            lock(&self.state).phase = Phase::Idle;
+            let phase = &mut lock(&self.state).phase;
+            if *phase == Phase::Drawing {
+                *phase = Phase::Idle;
+            }
             return true;
         };
         let content = Content { session: session.clone(), html: None, by_message: true };

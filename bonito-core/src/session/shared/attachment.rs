@@ -86,7 +86,7 @@ impl Shared {
         }
         let truce = state.machine.poll_truce(self.now());
         let newer = state.queue.last().is_some_and(|newest| *newest > ticket.0);
-        if state.desk.is_writing() || truce.is_some() || newer {
+        if state.is_writing_here() || truce.is_some() || newer {
             state.desk.wait(waker);
             return Attach::Wait(truce);
         }
@@ -327,9 +327,10 @@ impl Shared {
         self.host.closed(self.id);
         guard("FrontendConnection::close", || self.connection.close());
         self.end_belongings();
-        let subs = guard("what the bindings of a session owned", || self.bindings.clear());
+        let (subs, owned) = self.bindings.clear();
+        guard("what the bindings of a session owned", || drop(owned));
         self.dispatch();
-        for sub in subs.into_iter().flatten() {
+        for sub in subs {
             sub.end(reason);
         }
         true

@@ -74,8 +74,9 @@ impl Desk {
         self.awake = awake;
     }
 
-    /// A low-latency message waits.
-    pub(super) fn offer(&self) -> Next {
+    /// A low-latency message waits. If somebody is writing, he looks again.
+    pub(super) fn offer(&mut self) -> Next {
+        self.again |= self.writing;
         match &self.socket {
             _ if self.writing => Next::Nothing,
             Some(_) if self.awake => Next::Nothing,

@@ -42,6 +42,9 @@ impl Shared {
             if ticket < state.leg.attached {
                 return Attach::Superseded;
             }
+            if state.machine.has_stream() {
+                return Attach::Plain;
+            }
             if state.leg.writing {
                 state.desk.wait(waker);
                 return Attach::Wait(None);
@@ -148,6 +151,11 @@ impl State {
     /// The loop that large messages are for, if there is one.
     pub(super) fn large_socket(&self) -> Option<&Waker> {
         self.leg.socket.as_ref().or_else(|| self.desk.socket())
+    }
+
+    /// Whether somebody hands messages to the socket that serves the session.
+    pub(super) fn is_writing_here(&self) -> bool {
+        self.desk.is_writing() || self.leg.socket.is_none() && self.leg.writing
     }
 
     /// Whether somebody who looks again is about to hand a large message on.

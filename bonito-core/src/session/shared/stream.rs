@@ -53,7 +53,7 @@ impl Shared {
         };
         let takeover = self.host.resumption().takeover;
         let mut state = lock(&self.state);
-        if state.desk.is_writing() {
+        if state.is_writing_here() {
             // What it could not get rid of is to be given back before there is a stream.
             state.desk.wait(waker);
             return Poll::Pending;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use super::Shared;
+use crate::frame::Lane;
 use crate::proto::session::CloseReason;
 
 /// What is to be told of how much waits, once no lock is held.
@@ -18,46 +19,93 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    pub(super) fn is_something(self) -> bool {
+    fn is_something(self) -> bool {
         self.crowded || self.water
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.crowded |= other.crowded;
+        self.bursts |= other.bursts;
+        self.water |= other.water;
     }
 }
 
-/// What is left to do once no lock is held.
-#[derive(Debug)]
-pub(crate) enum Wake {
-    Socket(Waker),
-    Pump(Arc<Shared>),
-    Close(Arc<Shared>, CloseReason),
-    /// The loop or the connection, and then whoever wants to know how much waits.
-    Tell(Option<Box<Self>>, Arc<Shared>, Told),
+/// What is left to do for one session once no lock is held.
+#[derive(Debug, Default)]
+#[must_use = "somebody waits for it"]
+pub(crate) struct Wakes {
+    /// Loops of sockets, by lane.
+    sockets: [Option<Waker>; 2],
+    rest: Rest,
+    /// Whom the rest concerns, if there is any.
+    session: Option<Arc<Shared>>,
 }
 
-impl Wake {
-    pub(crate) fn run(self) {
-        match self {
-            Self::Socket(waker) => waker.wake(),
-            Self::Pump(session) => session.pump(),
-            Self::Close(session, reason) => session.close(reason),
-            Self::Tell(first, session, told) => {
-                if let Some(first) = first {
-                    first.run();
-                }
-                session.tell(told);
-            }
+#[derive(Debug, Default)]
+struct Rest {
+    /// There is no loop: messages are to be handed over.
+    pump: bool,
+    close: Option<CloseReason>,
+    told: Told,
+}
+
+impl Wakes {
+    pub(super) fn socket(lane: Lane, waker: Waker) -> Self {
+        let mut wakes = Self::default();
+        wakes.sockets[lane as usize] = Some(waker);
+        wakes
+    }
+
+    pub(super) fn pump(session: &Arc<Shared>) -> Self {
+        Self {
+            rest: Rest { pump: true, ..Rest::default() },
+            session: Some(session.clone()),
+            ..Self::default()
         }
     }
 
-    /// Wakes the loop of a socket, which takes no time. What is left may run the application's code.
-    pub(crate) fn run_socket(wake: &mut Option<Self>) {
-        let socket = match wake {
-            Some(Self::Socket(_)) => wake.take(),
-            Some(Self::Tell(first, ..)) => {
-                first.take_if(|first| matches!(**first, Self::Socket(_))).map(|first| *first)
-            }
-            _ => None,
-        };
-        socket.into_iter().for_each(Self::run);
+    pub(in crate::session) fn close(session: &Arc<Shared>, reason: CloseReason) -> Self {
+        Self {
+            rest: Rest { close: Some(reason), ..Rest::default() },
+            session: Some(session.clone()),
+            ..Self::default()
+        }
+    }
+
+    /// Whoever wants to know how much waits is told too.
+    pub(super) fn tell(mut self, session: &Arc<Shared>, told: Told) -> Self {
+        if told.is_something() {
+            self.rest.told = told;
+            self.session = Some(session.clone());
+        }
+        self
+    }
+
+    /// What another message of the same session has left to do.
+    pub(in crate::session) fn merge(&mut self, other: Self) {
+        for (mine, other) in self.sockets.iter_mut().zip(other.sockets) {
+            *mine = mine.take().or(other);
+        }
+        self.rest.pump |= other.rest.pump;
+        self.rest.close = self.rest.close.or(other.rest.close);
+        self.rest.told.merge(other.rest.told);
+        self.session = self.session.take().or(other.session);
+    }
+
+    pub(crate) fn run(mut self) {
+        self.run_sockets();
+        let Some(session) = self.session else { return };
+        match self.rest.close {
+            Some(reason) => session.close(reason),
+            None if self.rest.pump => session.pump(),
+            None => {}
+        }
+        session.tell(self.rest.told);
+    }
+
+    /// Wakes the loops of sockets, which takes no time. What is left may run the application's code.
+    pub(crate) fn run_sockets(&mut self) {
+        self.sockets.iter_mut().filter_map(Option::take).for_each(Waker::wake);
     }
 }
 
@@ -70,5 +118,36 @@ impl Shared {
         if told.water {
             self.dispatch();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Of two messages that a part of a page handed on at once, one for each lane, the second's loop was woken alone: the first
+    /// message waited for whatever woke the other loop next.
+    #[test]
+    fn whoever_a_former_message_wakes_is_woken() {
+        let [small, large] = [Arc::new(Count::default()), Arc::new(Count::default())];
+        let mut all = Wakes::default();
+        for _ in 0..2 {
+            all.merge(Wakes::socket(Lane::LowLatency, small.clone().into()));
+            all.merge(Wakes::socket(Lane::LargeData, large.clone().into()));
+            all.merge(Wakes::default());
+        }
+        all.run();
+        assert_eq!([small, large].map(|count| count.0.load(Ordering::Relaxed)), [1, 1]);
     }
 }
