@@ -8,6 +8,9 @@ use foldhash::fast::RandomState;
 
 use crate::id::ObservableId;
 
+/// Messages for which an empty outbox keeps room.
+const ROOM: usize = 64;
+
 /// One message for the browser.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -162,6 +165,8 @@ impl Outbox {
                     self.discount(&transmit);
                     if self.entries.is_empty() {
                         self.newest.clear();
+                        self.newest.shrink_to(ROOM);
+                        self.entries.shrink_to(ROOM);
                     }
                     return Some(transmit);
                 }

@@ -9,7 +9,9 @@
 //!
 //! Source: protocol.md §10 and the session states at its end; design.md §5.
 
+mod again;
 mod each;
+mod inbox;
 mod large;
 mod level;
 mod resume;
@@ -27,7 +29,6 @@ use super::policy::{Metadata, SessionInfo};
 use super::resume::{ContinuityLost, Replay};
 use super::truce::Truce;
 use crate::Limits;
-use crate::frame::Lane;
 use crate::id::{ObservableId, SessionId};
 use large::Large;
 pub use resume::Arrival;
@@ -149,22 +150,6 @@ impl SessionMachine {
         self.is_ready() && (self.has_again() || self.has_room() && !self.outbox.is_empty())
     }
 
-    /// Events that wait to be polled.
-    pub fn pending_events(&self) -> usize {
-        self.events.len()
-    }
-
-    /// Whether a value of the observable that could not be delivered, or was [sent again](Self::send_again), waits behind all
-    /// that is no value.
-    pub fn awaits(&self, id: ObservableId) -> bool {
-        self.outbox.awaits(id) || self.large.outbox.awaits(id)
-    }
-
-    /// Whether no more should be taken from the page until events have been polled.
-    pub fn is_inbox_full(&self) -> bool {
-        self.events.len() >= self.inbox_messages || self.event_bytes >= self.inbox_bytes
-    }
-
     /// What a cleanup policy sees.
     pub fn info(&self) -> SessionInfo {
         SessionInfo {
@@ -174,8 +159,8 @@ impl SessionMachine {
             displayed: self.displayed,
             disconnected: self.attachment.is_none().then_some(self.disconnected),
             last_activity: self.last_activity,
-            queued_messages: self.outbox.len() + self.large.outbox.len() + self.unacknowledged().0,
-            queued_bytes: self.outbox.bytes() + self.large.outbox.bytes() + self.unacknowledged().1,
+            queued_messages: self.outbox.len() + self.large.len() + self.unacknowledged().0,
+            queued_bytes: self.outbox.bytes() + self.large.bytes() + self.unacknowledged().1,
             messages_in: self.messages_in,
             messages_out: self.messages_out,
             identity: None,
@@ -331,11 +316,6 @@ impl SessionMachine {
         self.emit(Event::Opened { again, resumed });
     }
 
-    fn emit(&mut self, event: Event) {
-        self.event_bytes += event.held();
-        self.events.push_back(event);
-    }
-
     fn lose_connection(&mut self, now: Instant) {
         self.status = Status::SoftClosed;
         self.disconnected = now;
@@ -371,17 +351,6 @@ impl SessionMachine {
                 outbox.push_collapsing(id, bytes)
             }
         })
-    }
-
-    /// A value that was sent before, once more. Whether or not it can be delivered at once, it gives way to the next one that
-    /// cannot, or that is sent again.
-    pub fn send_again(&mut self, id: ObservableId, lane: Lane, bytes: Bytes) -> SendOutcome {
-        match lane {
-            Lane::LargeData if self.status != Status::Uninitialized => {
-                self.push_large(|outbox, _| outbox.push_collapsing(id, bytes))
-            }
-            Lane::LargeData | Lane::LowLatency => self.push(|outbox, _| outbox.push_collapsing(id, bytes)),
-        }
     }
 
     /// A script that the page runs last while it loads. Once the page is made, that is an ordinary message.
@@ -429,7 +398,7 @@ impl SessionMachine {
         self.status = Status::Closed;
         self.close_reason = Some(reason);
         self.outbox.clear();
-        self.large.outbox.clear();
+        self.large.clear();
         self.large.leg = None;
         self.on_load = Vec::new();
         self.events.retain(|event| {
@@ -485,14 +454,6 @@ impl SessionMachine {
     #[must_use = "a takeover that comes too early goes on for ever"]
     pub fn poll_truce(&self, now: Instant) -> Option<Instant> {
         self.attachment.as_ref().and_then(|_| self.truce.poll_timeout(now))
-    }
-
-    /// The next event.
-    #[must_use = "an event must be acted upon"]
-    pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front()?;
-        self.event_bytes -= event.held();
-        Some(event)
     }
 
     /// Whether more waits than the limits allow. The session is to be closed with [`CloseReason::Overflow`]: what does

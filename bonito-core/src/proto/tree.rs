@@ -15,11 +15,28 @@ use crate::id::{ObservableId, SessionId};
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct Tree {
-    root: SessionId,
     /// Sub-sessions at most.
     limit: usize,
-    nodes: HashMap<SessionId, Node, RandomState>,
+    nodes: Nodes,
     objects: HashMap<ObservableId, Holders, RandomState>,
+}
+
+/// The sessions. Most pages have one alone, for which there is no table.
+#[derive(Debug)]
+struct Nodes {
+    root: SessionId,
+    of_root: Node,
+    subs: HashMap<SessionId, Node, RandomState>,
+}
+
+impl Nodes {
+    fn get(&self, id: SessionId) -> Option<&Node> {
+        if id == self.root { Some(&self.of_root) } else { self.subs.get(&id) }
+    }
+
+    fn get_mut(&mut self, id: SessionId) -> Option<&mut Node> {
+        if id == self.root { Some(&mut self.of_root) } else { self.subs.get_mut(&id) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -60,13 +77,13 @@ pub(crate) struct Freed {
 
 impl Tree {
     pub(crate) fn new(root: SessionId, limit: usize) -> Self {
-        let nodes = HashMap::from_iter([(root, Node::default())]);
-        Self { root, limit, nodes, objects: HashMap::default() }
+        let nodes = Nodes { root, of_root: Node::default(), subs: HashMap::default() };
+        Self { limit, nodes, objects: HashMap::default() }
     }
 
     /// How many sub-sessions there are, closed ones that the page still has included.
     pub(crate) fn len(&self) -> usize {
-        self.nodes.len() - 1
+        self.nodes.subs.len()
     }
 
     /// Objects that some session of the page holds.
@@ -76,22 +93,22 @@ impl Tree {
     }
 
     pub(crate) fn is_live(&self, id: SessionId) -> bool {
-        self.nodes.get(&id).is_some_and(|node| !node.closed)
+        self.nodes.get(id).is_some_and(|node| !node.closed)
     }
 
     /// The live children of a session.
     pub(crate) fn children(&self, id: SessionId) -> impl Iterator<Item = SessionId> {
-        let children = self.nodes.get(&id).into_iter().flat_map(|node| &node.children);
+        let children = self.nodes.get(id).into_iter().flat_map(|node| &node.children);
         children.copied().filter(|child| self.is_live(*child))
     }
 
     pub(crate) fn holds(&self, id: SessionId, object: ObservableId) -> bool {
-        self.nodes.get(&id).is_some_and(|node| node.holds.contains_key(&object))
+        self.nodes.get(id).is_some_and(|node| node.holds.contains_key(&object))
     }
 
     /// How many objects a session holds.
     pub(crate) fn held(&self, id: SessionId) -> usize {
-        self.nodes.get(&id).map_or(0, |node| node.holds.len())
+        self.nodes.get(id).map_or(0, |node| node.holds.len())
     }
 
     /// Whether the page may set the object.
@@ -101,19 +118,19 @@ impl Tree {
 
     /// Adds a sub-session. Not if its parent is closed or the page has as many as it may.
     pub(crate) fn add(&mut self, parent: SessionId, id: SessionId) -> bool {
-        if self.len() >= self.limit || !self.is_live(parent) || self.nodes.contains_key(&id) {
+        if self.len() >= self.limit || !self.is_live(parent) || self.nodes.get(id).is_some() {
             return false;
         }
-        if let Some(node) = self.nodes.get_mut(&parent) {
+        if let Some(node) = self.nodes.get_mut(parent) {
             node.children.insert(id);
         }
-        self.nodes.insert(id, Node { parent: Some(parent), ..Node::default() });
+        self.nodes.subs.insert(id, Node { parent: Some(parent), ..Node::default() });
         true
     }
 
     /// A session holds an object. That it may be set in the page is never taken back while it does.
     pub(crate) fn hold(&mut self, id: SessionId, object: ObservableId, may_set: bool) -> Hold {
-        let Some(node) = self.nodes.get_mut(&id).filter(|node| !node.closed) else { return Hold::Closed };
+        let Some(node) = self.nodes.get_mut(id).filter(|node| !node.closed) else { return Hold::Closed };
         let former = node.holds.get(&object).copied();
         node.holds.insert(object, may_set || former == Some(true));
         let holders = self.objects.entry(object).or_default();
@@ -125,12 +142,12 @@ impl Tree {
     /// Closes a sub-session and its descendants: they hold what they hold, but do no more. Answers those that were live,
     /// each behind its parent.
     pub(crate) fn close(&mut self, id: SessionId) -> Vec<SessionId> {
-        if id == self.root {
+        if id == self.nodes.root {
             return Vec::new();
         }
         let mut closed = Vec::new();
         for id in self.subtree(id) {
-            let Some(node) = self.nodes.get_mut(&id).filter(|node| !node.closed) else { continue };
+            let Some(node) = self.nodes.get_mut(id).filter(|node| !node.closed) else { continue };
             node.closed = true;
             for (object, may_set) in &node.holds {
                 if *may_set && let Some(holders) = self.objects.get_mut(object) {
@@ -147,12 +164,12 @@ impl Tree {
         let mut freed = Freed::default();
         let mut touched = HashSet::<ObservableId, RandomState>::default();
         for id in ids {
-            if id == self.root || self.is_live(id) {
+            if id == self.nodes.root || self.is_live(id) {
                 continue;
             }
             for id in self.subtree(id) {
-                let Some(node) = self.nodes.remove(&id) else { continue };
-                if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(&parent)) {
+                let Some(node) = self.nodes.subs.remove(&id) else { continue };
+                if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(parent)) {
                     parent.children.remove(&id);
                 }
                 for object in node.holds.into_keys() {
@@ -176,10 +193,10 @@ impl Tree {
 
     /// A session and all below it, each behind its parent.
     fn subtree(&self, id: SessionId) -> Vec<SessionId> {
-        let mut all = Vec::from_iter(self.nodes.contains_key(&id).then_some(id));
+        let mut all = Vec::from_iter(self.nodes.get(id).map(|_| id));
         let mut next = 0;
         while let Some(id) = all.get(next) {
-            all.extend(self.nodes.get(id).into_iter().flat_map(|node| &node.children));
+            all.extend(self.nodes.get(*id).into_iter().flat_map(|node| &node.children));
             next += 1;
         }
         all

@@ -19,8 +19,15 @@ const COMPLAINTS: u32 = 20;
 
 #[derive(Default)]
 pub(crate) struct Hooks {
-    table: Mutex<Table>,
+    state: Mutex<State>,
     complaints: AtomicU32,
+}
+
+#[derive(Default)]
+struct State {
+    /// Absent until there is a hook, as in most sessions.
+    table: Option<Box<Table>>,
+    closed: bool,
 }
 
 #[derive(Default)]
@@ -33,7 +40,6 @@ struct Table {
     close: Vec<Hook<CloseReason>>,
     error: Vec<ErrorHook>,
     warning: Vec<TextHook>,
-    closed: bool,
 }
 
 impl fmt::Debug for Hooks {
@@ -45,45 +51,52 @@ impl fmt::Debug for Hooks {
 impl Hooks {
     /// Adds a hook, unless the session is over and would keep it for ever. Answers whether it did.
     fn add(&self, add: impl FnOnce(&mut Table)) -> bool {
-        let mut table = lock(&self.table);
-        if !table.closed {
-            add(&mut table);
+        let mut state = lock(&self.state);
+        if !state.closed {
+            add(state.table.get_or_insert_default());
         }
-        !table.closed
+        !state.closed
+    }
+
+    fn hooks<H: Clone>(&self, which: impl FnOnce(&Table) -> &Vec<H>) -> Vec<H> {
+        lock(&self.state).table.as_deref().map(|table| which(table).clone()).unwrap_or_default()
     }
 
     pub(super) fn run(&self, session: &Session, event: &Event) {
         match event {
             Event::Opened { again, resumed } => {
                 tracing::debug!(session = ?session.id(), again, resumed, "open");
-                let hooks = lock(&self.table).open.clone();
+                let hooks = self.hooks(|table| &table.open);
                 each(hooks, |hook| hook(session, *again));
             }
             Event::SoftClosed => {
                 tracing::debug!(session = ?session.id(), "soft-closed");
-                let hooks = lock(&self.table).soft_close.clone();
+                let hooks = self.hooks(|table| &table.soft_close);
                 each(hooks, |hook| hook(session, ()));
             }
             Event::ContinuityLost(reason) => {
                 tracing::warn!(session = ?session.id(), ?reason, "continuity is lost");
-                let hooks = lock(&self.table).continuity_lost.clone();
+                let hooks = self.hooks(|table| &table.continuity_lost);
                 each(hooks, |hook| hook(session, *reason));
             }
             Event::HighWater => {
                 tracing::debug!(session = ?session.id(), "much waits for the page");
-                let hooks = lock(&self.table).high_water.clone();
+                let hooks = self.hooks(|table| &table.high_water);
                 each(hooks, |hook| hook(session, ()));
             }
             Event::LowWater => {
-                let hooks = lock(&self.table).low_water.clone();
+                let hooks = self.hooks(|table| &table.low_water);
                 each(hooks, |hook| hook(session, ()));
             }
             Event::Closed(reason) => {
                 tracing::debug!(session = ?session.id(), ?reason, "closed");
                 // Nothing comes after this one, so all hooks go, and what they own with them.
-                let hooks =
-                    std::mem::replace(&mut *lock(&self.table), Table { closed: true, ..Table::default() });
-                each(hooks.close, |hook| hook(session, *reason));
+                let hooks = {
+                    let mut state = lock(&self.state);
+                    state.closed = true;
+                    state.table.take()
+                };
+                each(hooks.unwrap_or_default().close, |hook| hook(session, *reason));
             }
             Event::JavascriptError(error) => {
                 session.complain(|| {
@@ -92,12 +105,12 @@ impl Hooks {
                         error.message, error.exception, error.stacktrace
                     )
                 });
-                let hooks = lock(&self.table).error.clone();
+                let hooks = self.hooks(|table| &table.error);
                 each(hooks, |hook| hook(session, error));
             }
             Event::JavascriptWarning(message) => {
                 session.complain(|| format!("JavaScript warning: {message:?}"));
-                let hooks = lock(&self.table).warning.clone();
+                let hooks = self.hooks(|table| &table.warning);
                 each(hooks, |hook| hook(session, message));
             }
             Event::Update { .. }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 
+use foldhash::fast::RandomState;
 use futures_util::future::{AbortHandle, Abortable};
 
 use super::{Session, WeakShared};
@@ -16,7 +17,7 @@ pub(crate) struct Tasks(Mutex<Table>);
 #[derive(Debug, Default)]
 struct Table {
     last: u64,
-    running: HashMap<u64, AbortHandle>,
+    running: HashMap<u64, AbortHandle, RandomState>,
     closed: bool,
 }
 

@@ -11,7 +11,8 @@ use crate::proto::outbox::Outbox;
 
 #[derive(Debug)]
 pub(super) struct Large {
-    pub(super) outbox: Outbox,
+    /// Absent until there is something large, as in most sessions.
+    outbox: Option<Box<Outbox>>,
     queued_bytes: usize,
     /// The socket that carries this lane alone.
     pub(super) leg: Option<Leg>,
@@ -26,11 +27,47 @@ pub(super) struct Leg {
 
 impl Large {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { outbox: Outbox::new(), queued_bytes: limits.queued_large_bytes, leg: None }
+        Self { outbox: None, queued_bytes: limits.queued_large_bytes, leg: None }
+    }
+
+    fn outbox(&mut self) -> &mut Outbox {
+        self.outbox.get_or_insert_with(|| Box::new(Outbox::new()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.len())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
+    }
+
+    pub(super) fn awaits(&self, id: ObservableId) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| outbox.awaits(id))
+    }
+
+    pub(super) fn restore(&mut self, unsent: Vec<Transmit>) {
+        if !unsent.is_empty() {
+            self.outbox().restore(unsent.into_iter());
+        }
+    }
+
+    pub(super) fn pop_front(&mut self) -> Option<Transmit> {
+        self.outbox.as_mut()?.pop_front()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.outbox = None;
     }
 
     pub(super) fn overflows(&self, messages: usize) -> bool {
-        self.outbox.len() > 1 && (self.outbox.others() > messages || self.outbox.bytes() > self.queued_bytes)
+        self.outbox.as_ref().is_some_and(|outbox| {
+            outbox.len() > 1 && (outbox.others() > messages || outbox.bytes() > self.queued_bytes)
+        })
     }
 }
 
@@ -113,7 +150,7 @@ impl SessionMachine {
 
     /// Whether there is something large for the browser, and the browser takes it.
     pub fn has_large_transmit(&self) -> bool {
-        self.is_ready() && self.has_room() && !self.large.outbox.is_empty()
+        self.is_ready() && self.has_room() && !self.large.is_empty()
     }
 
     /// The next large message. Whoever cannot get rid of it gives it back with
@@ -124,8 +161,8 @@ impl SessionMachine {
             return None;
         }
         let transmit = match self.stream_mut() {
-            Some(_) => self.poll_stream(|machine| machine.large.outbox.pop_front())?,
-            None => self.large.outbox.pop_front()?,
+            Some(_) => self.poll_stream(|machine| machine.large.pop_front())?,
+            None => self.large.pop_front()?,
         };
         self.messages_out += 1;
         Some(transmit)
@@ -140,16 +177,15 @@ impl SessionMachine {
         if let Some(stream) = self.stream_mut() {
             return stream.ring.unsend(unsent.len());
         }
-        self.large.outbox.restore(unsent.into_iter());
+        self.large.restore(unsent);
     }
 
     pub(super) fn push_large(&mut self, push: impl FnOnce(&mut Outbox, bool) -> bool) -> SendOutcome {
         if self.status == Status::Closed {
             return SendOutcome::Refused;
         }
-        let deliverable =
-            self.is_ready() && self.has_room() && self.large.outbox.bytes() < self.congestion_bytes;
-        match (push(&mut self.large.outbox, deliverable), deliverable) {
+        let deliverable = self.is_ready() && self.has_room() && self.large.bytes() < self.congestion_bytes;
+        match (push(self.large.outbox(), deliverable), deliverable) {
             (true, _) => SendOutcome::Compacted,
             (false, true) => SendOutcome::Sent,
             (false, false) => SendOutcome::Queued,

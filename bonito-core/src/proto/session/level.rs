@@ -11,7 +11,7 @@ impl SessionMachine {
     /// Bytes of all messages for the page, those included that a page in the making is made of.
     pub fn outbound_bytes(&self) -> usize {
         let on_load: usize = self.on_load.iter().map(Bytes::len).sum();
-        self.outbox.bytes() + self.large.outbox.bytes() + self.unacknowledged().1 + on_load
+        self.outbox.bytes() + self.large.bytes() + self.unacknowledged().1 + on_load
     }
 
     /// Bytes that came from the page and wait to be polled.
@@ -22,7 +22,7 @@ impl SessionMachine {
     /// Bytes that wait for a page that was made.
     pub fn waiting_bytes(&self) -> usize {
         let made = self.status != Status::Uninitialized;
-        if made { self.outbox.bytes() + self.large.outbox.bytes() } else { 0 }
+        if made { self.outbox.bytes() + self.large.bytes() } else { 0 }
     }
 
     /// Bytes that wait for a browser that is gone.
@@ -47,7 +47,7 @@ impl SessionMachine {
         water: Range<usize>,
     ) {
         let bytes = self.outbox.bytes();
-        let (besides, large) = (all.saturating_sub(bytes), self.large.outbox.bytes());
+        let (besides, large) = (all.saturating_sub(bytes), self.large.bytes());
         let mut level = less(&charge, besides);
         if self.status != Status::Uninitialized {
             level = both(&level, &less(&water, large));

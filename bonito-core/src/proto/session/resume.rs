@@ -84,13 +84,13 @@ impl SessionMachine {
     /// Whether anything waits for the page, for acknowledgements too.
     pub fn has_waiting(&self) -> bool {
         !self.outbox.is_empty()
-            || !self.large.outbox.is_empty()
+            || !self.large.is_empty()
             || self.stream().is_some_and(|stream| !stream.ring.is_empty())
     }
 
     /// Whether messages wait for the page to acknowledge what is before them.
     pub fn is_held_back(&self) -> bool {
-        let waits = !self.outbox.is_empty() || !self.large.outbox.is_empty();
+        let waits = !self.outbox.is_empty() || !self.large.is_empty();
         waits && !self.has_room()
     }
 
@@ -220,7 +220,7 @@ impl SessionMachine {
         if self.status != Status::Closed {
             self.messages_out = self.messages_out.saturating_sub((small.len() + large.len()) as u64);
             self.outbox.restore(small.into_iter());
-            self.large.outbox.restore(large.into_iter());
+            self.large.restore(large);
         }
     }
 
