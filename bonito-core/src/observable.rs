@@ -271,7 +271,7 @@ impl<T: Serialize + Send + Sync + 'static> Observable<T> {
     fn store(&self, value: Arc<T>, origin: Option<SessionId>, expected: Option<u64>) -> Option<Delivered> {
         let mut frame = None;
         // The old value is dropped outside the lock.
-        let (woken, _old, missed) = loop {
+        let (woken, _old, missed, due) = loop {
             let mut state = lock(&self.inner.state);
             if expected.is_some_and(|version| version != state.version) {
                 return None;
@@ -288,14 +288,16 @@ impl<T: Serialize + Send + Sync + 'static> Observable<T> {
                 Some(frame) => state.links.send(self.inner.id, self.inner.delivery(), &frame, origin),
                 None => AllWoken::default(),
             };
-            break (woken, old, missed);
+            break (woken, old, missed, state.listeners.are_due());
         };
         let delivered = woken.run();
         if let Some((_, true)) = missed {
             let (id, value) = (self.inner.id, std::any::type_name::<T>());
             tracing::error!(%id, value, "listeners are too slow: they miss values from here on");
         }
-        self.inner.run_listeners();
+        if due {
+            self.inner.run_listeners();
+        }
         Some(delivered)
     }
 }

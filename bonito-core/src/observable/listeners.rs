@@ -101,6 +101,11 @@ impl<T> Listeners<T> {
         self.waiting.pop_front().map(|oldest| (oldest.value, first))
     }
 
+    /// Whether a value waits, and nobody is at it who looks again.
+    pub(super) fn are_due(&self) -> bool {
+        !self.running && !self.waiting.is_empty()
+    }
+
     /// What the callback owns is to be dropped outside the lock.
     #[must_use]
     fn remove(&mut self, id: u64) -> Option<Arc<Callback<T>>> {

@@ -419,8 +419,9 @@ impl<T: Transport> Driver<'_, T> {
 
     /// Reads what has come. Answers whether there may be more.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Disconnect> {
+        let mut full = !self.handler.is_large();
         for _ in 0..READS {
-            if !self.handler.is_large() && self.session.0.poll_inbox(cx.waker()).is_pending() {
+            if full && self.session.0.poll_inbox(cx.waker()).is_pending() {
                 // Whoever is not listened to is not silent.
                 self.heard = true;
                 return Ok(false);
@@ -445,7 +446,7 @@ impl<T: Transport> Driver<'_, T> {
                         }
                         stream.acks.handle_received(bytes.len(), clock::now());
                     }
-                    self.session.0.receive(self.epoch, bytes).map_err(|error| self.refuse(&error))?;
+                    full = self.session.0.receive(self.epoch, bytes).map_err(|error| self.refuse(&error))?;
                 }
                 Frame::Ping(payload) => self.pong = Some(payload),
                 Frame::Pong(_) => {}

@@ -101,6 +101,16 @@ impl State {
         self.machine.poll_event().or_else(|| self.holding.water.poll().map(water))
     }
 
+    /// Takes the dispatcher's role, if there is something to do and nobody has it. Answers what is to be done first.
+    fn begin_dispatch(&mut self) -> Option<Event> {
+        if self.dispatching {
+            return None;
+        }
+        let event = self.poll_event();
+        self.dispatching = event.is_some();
+        event
+    }
+
     /// Whether the loop that serves the session will look for messages of this lane before it sleeps. For large ones it is
     /// woken in any case, since they may be another loop's.
     fn stay_awake(&mut self, lane: Lane, awake: bool) {

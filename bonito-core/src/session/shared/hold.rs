@@ -26,12 +26,14 @@ pub(super) struct Holding {
     /// Bytes that wait for parts of the page to start.
     parts: usize,
     uploads: usize,
+    /// Bytes of what waited for the dispatcher when that was accounted for last.
+    inbox: usize,
 }
 
 impl Holding {
     pub(super) fn new(seat: Option<Seat>, limits: &Limits) -> Self {
         let water = Water::new(limits);
-        Self { seat, water, in_flight: [0; 2], cache: 0, parts: 0, uploads: 0 }
+        Self { seat, water, in_flight: [0; 2], cache: 0, parts: 0, uploads: 0, inbox: 0 }
     }
 
     /// The seat is free for another, once no lock is held.
@@ -65,14 +67,25 @@ impl State {
         let before = std::mem::replace(&mut self.held, held);
         let crowded = held != before && host.held(before, held);
         let water = self.holding.water.handle_level(self.machine.waiting_bytes());
-        // Without a dispatcher, what has come waits for nobody: whoever accounts for it dispatches it next.
-        let inbox = if self.dispatching { self.machine.pending_bytes() } else { 0 };
+        let inbox = self.inbox();
+        self.holding.inbox = inbox;
         let all = self.machine.outbound_bytes() + inbox + self.holding.bytes();
         let seat = self.holding.seat.as_mut();
         let pressure = seat.map_or(Pressure::Fits, |seat| seat.charge(all));
         let charge = self.holding.seat.as_ref().map_or(0..usize::MAX, Seat::still);
         self.machine.set_level(held, (all, charge), self.holding.water.still());
         Told { crowded: crowded || pressure > Pressure::Fits, bursts: pressure == Pressure::Bursts, water }
+    }
+
+    /// Bytes of what waits for the dispatcher. Without one it waits for nobody: whoever accounts for it dispatches it next.
+    fn inbox(&self) -> usize {
+        if self.dispatching { self.machine.pending_bytes() } else { 0 }
+    }
+
+    /// The same after a message of the page has come or was dispatched, where most change nothing. The session's status has not.
+    pub(super) fn settle(&mut self, host: &dyn Host) -> Told {
+        let same = self.inbox() == self.holding.inbox && self.machine.is_level();
+        if same { Told::default() } else { self.account(host) }
     }
 
     /// The same after a message of this lane has come, where most change nothing.

@@ -16,8 +16,9 @@ use crate::session::{Session, SessionError};
 use crate::sync::{guard, lock};
 
 impl Shared {
-    /// A message came over this attachment. Stale ones count as done.
-    pub(crate) fn receive(self: &Arc<Self>, epoch: Epoch, bytes: Bytes) -> Result<(), SessionError> {
+    /// A message came over this attachment. Stale ones count as done. Answers whether so much waits for the application that no
+    /// more should be read, for which [`poll_inbox`](Self::poll_inbox) is to be asked then.
+    pub(crate) fn receive(self: &Arc<Self>, epoch: Epoch, bytes: Bytes) -> Result<bool, SessionError> {
         let message = match self.decode(bytes) {
             Ok(message) => message,
             Err(error) => {
@@ -25,8 +26,7 @@ impl Shared {
                 return Err(error.into());
             }
         };
-        self.handle(|machine, now| machine.handle_message(epoch, message, now));
-        Ok(())
+        Ok(self.handle(|machine, now| machine.handle_message(epoch, message, now)).1)
     }
 
     /// A message came over a connection that has no loop here.
@@ -40,7 +40,7 @@ impl Shared {
             return Err(SessionError::full());
         }
         let message = self.decode(bytes)?;
-        if self.handle(|machine, now| machine.handle_unfenced_message(message, now)) {
+        if self.handle(|machine, now| machine.handle_unfenced_message(message, now)).0 {
             self.flush();
             Ok(())
         } else {
@@ -65,36 +65,38 @@ impl Shared {
         codec::decode_client(bytes, limits)
     }
 
-    fn handle(self: &Arc<Self>, input: impl FnOnce(&mut SessionMachine, Instant) -> bool) -> bool {
-        let (counted, changed, told, leg) = {
-            let mut state = lock(&self.state);
-            let before = state.machine.status();
-            let counted = input(&mut state.machine, self.now());
-            let told = state.account(&*self.host);
-            let changed = before != state.machine.status();
-            (counted, changed, told, if changed { state.leg.socket.clone() } else { None })
-        };
-        // What is large has waited for the page to be loaded.
-        leg.into_iter().for_each(Waker::wake);
-        if changed {
+    /// Answers whether the input counted, and whether the inbox is full.
+    fn handle(self: &Arc<Self>, input: impl FnOnce(&mut SessionMachine, Instant) -> bool) -> (bool, bool) {
+        let mut state = lock(&self.state);
+        let before = state.machine.status();
+        let counted = input(&mut state.machine, self.now());
+        if before != state.machine.status() {
+            let (told, full) = (state.account(&*self.host), state.machine.is_inbox_full());
+            // What is large has waited for the page to be loaded.
+            let leg = state.leg.socket.clone();
+            drop(state);
+            leg.into_iter().for_each(Waker::wake);
             self.host.changed(&Session(self.clone()));
+            self.tell(told);
+            self.dispatch();
+            return (counted, full);
         }
+        // As nearly all messages.
+        let first = state.begin_dispatch();
+        let (told, full) = (state.settle(&*self.host), state.machine.is_inbox_full());
+        drop(state);
+        self.dispatch_from(first);
         self.tell(told);
-        self.dispatch();
-        counted
+        (counted, full)
     }
 
     /// Runs the application's callbacks for all that has happened, unless somebody already does.
     pub(in crate::session) fn dispatch(self: &Arc<Self>) {
-        let mut next = {
-            let mut state = lock(&self.state);
-            if state.dispatching {
-                return;
-            }
-            let event = state.poll_event();
-            state.dispatching = event.is_some();
-            event
-        };
+        let first = lock(&self.state).begin_dispatch();
+        self.dispatch_from(first);
+    }
+
+    fn dispatch_from(self: &Arc<Self>, mut next: Option<Event>) {
         while let Some(event) = next {
             // Callbacks are guarded one by one; this is for what they own, which may panic when it is dropped.
             guard("what a callback owned", || self.handle_event(event));
@@ -102,7 +104,7 @@ impl Shared {
                 let mut state = lock(&self.state);
                 next = state.poll_event();
                 state.dispatching = next.is_some();
-                state.account(&*self.host);
+                state.settle(&*self.host);
                 if next.is_none() { state.desk.take_waiting() } else { Vec::new() }
             };
             wake_all(woken);
