@@ -309,20 +309,28 @@ impl Accepted {
     /// As for [`run_connection_loop`]. A behaviour gets [`Terminate::Stop`](crate::Terminate::Stop), in a task of its own.
     pub async fn run<T: Transport>(self, transport: T) -> Disconnect {
         let Self { endpoint, served, permit } = self;
-        let disconnect = match served {
-            Served::Session(session, handler, None) => {
-                run_connection_loop(&session, &handler, transport).await
+        let disconnect = {
+            // A future holds what it was handed besides what it makes of it, so the transport itself goes no further.
+            let mut transport = pin!(transport);
+            match served {
+                Served::Session(session, handler, None) => {
+                    run_connection_loop(&session, &handler, transport.as_mut()).await
+                }
+                Served::Session(session, handler, Some(arrival)) => {
+                    run_resumable_connection_loop_as(arrival, &session, &handler, transport.as_mut()).await
+                }
+                Served::Behaviour(seat, conn) => {
+                    let (socket, settings) = seat.socket(conn, endpoint.limits());
+                    let running = run_behaviour(socket, endpoint.0.clone(), settings, transport.as_mut());
+                    let disconnect = running.await;
+                    drop(seat);
+                    disconnect
+                }
+                // Apart, since it is larger than all others, which are far more.
+                Served::Elsewhere(id, tunnel, _) => {
+                    Box::pin(run_relayed(tunnel, id, &*endpoint.0, transport.as_mut())).await
+                }
             }
-            Served::Session(session, handler, Some(arrival)) => {
-                run_resumable_connection_loop_as(arrival, &session, &handler, transport).await
-            }
-            Served::Behaviour(seat, conn) => {
-                let (socket, settings) = seat.socket(conn, endpoint.limits());
-                let disconnect = run_behaviour(socket, endpoint.0.clone(), settings, transport).await;
-                drop(seat);
-                disconnect
-            }
-            Served::Elsewhere(id, tunnel, _) => run_relayed(tunnel, id, &*endpoint.0, transport).await,
         };
         drop(permit);
         disconnect

@@ -17,7 +17,6 @@ use crate::message::{failure, from_message, to_message};
 pub(crate) struct Socket<S> {
     /// Gone only if tungstenite could not be set up.
     socket: Option<WebSocketStream<Guarded<S>>>,
-    config: WebSocketConfig,
     /// A message of more bytes leaves buffers behind that are worth giving back.
     large: usize,
     /// One has come or gone.
@@ -41,7 +40,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .max_frame_size(Some(limits.message_bytes));
         Self {
             socket: over(Guarded::new(connection, limits), config),
-            config,
             large: limits.write_buffer_bytes.max(limits.read_buffer_bytes),
             was_large: false,
             unflushed: false,
@@ -66,7 +64,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         else {
             return false;
         };
-        self.socket = over(socket.into_inner(), self.config);
+        let config = *socket.get_config();
+        self.socket = over(socket.into_inner(), config);
         self.was_large = false;
         true
     }
