@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bonito_core::{Session, Status};
+use tokio::sync::watch;
 
 use crate::random;
 
@@ -29,6 +30,7 @@ pub struct Person {
     name: Arc<str>,
     until: Instant,
     pages: Arc<Mutex<Vec<Session>>>,
+    over: Arc<watch::Sender<bool>>,
 }
 
 impl People {
@@ -40,7 +42,7 @@ impl People {
         }
         let token = random()?;
         let until = Instant::now() + Duration::from_secs(HOURS * 3600);
-        let person = Person { name: name.into(), until, pages: Arc::default() };
+        let person = Person { name: name.into(), until, pages: Arc::default(), over: Arc::default() };
         let mut table = lock(&self.0);
         table.retain(|_, person| person.until > Instant::now());
         if table.len() >= MOST {
@@ -61,6 +63,7 @@ impl People {
     pub fn log_out(&self, token: &str) -> String {
         let person = lock(&self.0).remove(token);
         if let Some(person) = person {
+            person.over.send_replace(true);
             let pages = std::mem::take(&mut *lock(&person.pages));
             for page in pages {
                 page.close();
@@ -74,6 +77,12 @@ impl Person {
     /// The name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Waits until the person has logged out.
+    pub async fn logged_out(&self) {
+        // It is there as long as this is.
+        let _ = self.over.subscribe().wait_for(|over| *over).await;
     }
 
     /// Ties a live page to the login.

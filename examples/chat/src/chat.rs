@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use app_parts::{COOKIE, People};
+use app_parts::{COOKIE, People, Person};
 use axum::http::{Response, StatusCode};
 use bonito_core::{
     CloseCode, Conn, Context, Frame, Membership, NameLost, RegisterError, Registration, WebSocketBehaviour,
 };
 use bytes::Bytes;
 use serde::Deserialize;
+use tokio::task::JoinSet;
 
 use crate::room::{Event, News, Room, Rooms};
 
@@ -27,6 +28,8 @@ pub(crate) struct Chat {
     /// `None` in a second window: direct messages go to the first.
     direct: Option<Registration>,
     pause: Duration,
+    /// They end with the window.
+    tasks: JoinSet<()>,
     _member: [Membership; 2],
 }
 
@@ -38,6 +41,8 @@ pub(crate) enum Told {
     Lost(NameLost),
     /// It is time to ask for the name again.
     Again,
+    /// Whose window it is has logged out.
+    LoggedOut,
 }
 
 impl From<News> for Told {
@@ -58,7 +63,7 @@ impl WebSocketBehaviour for Chat {
     type Message = Told;
 
     async fn connect(conn: &Conn) -> Result<(), Response<Bytes>> {
-        if name(conn).is_none() {
+        if person(conn).is_none() {
             return Err(refusal(StatusCode::UNAUTHORIZED, "log in first"));
         }
         match room(conn) {
@@ -69,26 +74,34 @@ impl WebSocketBehaviour for Chat {
 
     async fn init(conn: &Conn, cx: &mut Context<Self>) -> Self {
         let rooms = conn.state::<Rooms>().clone();
-        // Logged out, or the room closed, since `connect`.
-        let name = name(conn).unwrap_or_else(|| "nobody".into());
+        let (mut tasks, window) = (JoinSet::new(), cx.address().clone());
+        let person = person(conn);
+        let name: Arc<str> = person.as_ref().map_or("nobody", Person::name).into();
+        tasks.spawn(async move {
+            // At once if that was since `connect`.
+            if let Some(person) = person {
+                person.logged_out().await;
+            }
+            let _ = window.send(Told::LoggedOut);
+        });
         let room = room(conn).unwrap_or_else(|| rooms.lobby());
         // Another process may turn out to have it.
         let direct = register(&rooms, &name, cx).ok();
         let (member, welcome) = room.enter(&rooms, &name, direct.is_some(), cx.address());
         cx.push_text(welcome);
-        Self { name, room, rooms, direct, pause: PAUSES[0], _member: member }
+        Self { name, room, rooms, direct, pause: PAUSES[0], tasks, _member: member }
     }
 
     async fn handle_client_message(&mut self, frame: Frame, cx: &mut Context<Self>) {
+        if person(cx.conn()).is_none() {
+            return cx.close(CloseCode::POLICY, "logged out");
+        }
         let Frame::Text(json) = frame else {
             return cx.close(CloseCode::UNSUPPORTED, "a chat is text");
         };
         let Ok(Said { text, to }) = serde_json::from_str(&json) else {
             return cx.close(CloseCode::INVALID_DATA, "expected {\"text\": …}");
         };
-        if name(cx.conn()).is_none() {
-            return cx.close(CloseCode::POLICY, "logged out");
-        }
         let text = text.trim();
         if text.is_empty() || text.chars().count() > LONGEST {
             return;
@@ -107,6 +120,9 @@ impl WebSocketBehaviour for Chat {
     }
 
     async fn handle_server_message(&mut self, told: Told, cx: &mut Context<Self>) {
+        if person(cx.conn()).is_none() {
+            return cx.close(CloseCode::POLICY, "logged out");
+        }
         match told {
             Told::News(news) => cx.push_text(&*news.0),
             Told::Lost(reason) => {
@@ -126,6 +142,7 @@ impl WebSocketBehaviour for Chat {
                 Ok(direct) => self.direct = Some(direct),
                 Err(_) => cx.push_text(&*Event::Indirect.encode().0),
             },
+            Told::LoggedOut => cx.close(CloseCode::POLICY, "logged out"),
         }
     }
 }
@@ -135,11 +152,11 @@ impl Chat {
     fn ask_later(&mut self, cx: &Context<Self>) {
         let (pause, window) = (self.pause, cx.address().clone());
         self.pause = (2 * pause).min(PAUSES[1]);
-        tokio::spawn(async move {
+        self.tasks.spawn(async move {
             // A full mailbox is read in time.
             loop {
                 tokio::time::sleep(pause).await;
-                if window.is_ended() || window.send(Told::Again).is_queued() {
+                if window.send(Told::Again).is_queued() {
                     break;
                 }
             }
@@ -152,9 +169,8 @@ fn register(rooms: &Rooms, name: &str, cx: &Context<Chat>) -> Result<Registratio
 }
 // [/shown]
 
-fn name(conn: &Conn) -> Option<Arc<str>> {
-    let person = conn.state::<People>().find(conn.cookie(COOKIE)?)?;
-    Some(person.name().into())
+fn person(conn: &Conn) -> Option<Person> {
+    conn.state::<People>().find(conn.cookie(COOKIE)?)
 }
 
 fn room(conn: &Conn) -> Option<Arc<Room>> {

@@ -21,6 +21,7 @@ const MESSAGE_BYTES: usize = 16 << 10;
 #[derive(Clone, Debug)]
 struct App {
     people: People,
+    rooms: Rooms,
 }
 
 // [shown]
@@ -34,7 +35,7 @@ pub fn endpoint(people: &People, rooms: &Rooms) -> Endpoint {
 }
 
 /// The whole app.
-pub fn router(people: People, live: &Endpoint) -> Router {
-    pages::routes().merge(bonito_axum::routes(live)).with_state(App { people })
+pub fn router(people: People, rooms: Rooms, live: &Endpoint) -> Router {
+    pages::routes().merge(bonito_axum::routes(live)).with_state(App { people, rooms })
 }
 // [/shown]

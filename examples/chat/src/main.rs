@@ -11,6 +11,8 @@ use bonito_core::ClusterOptions;
 use bonito_nats::{NatsBackend, NatsOptions};
 use chat::{Rooms, endpoint, router};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// How long clients have to go when the app stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -42,14 +44,18 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         Some(url) => join(&url, lease).await?,
     };
     let live = endpoint(&people, &rooms);
-    let app = router(people, &live);
-    axum::serve(listener, app)
-        .with_graceful_shutdown(async move {
-            told_to_stop().await;
-            live.drain(GRACE).await;
-            rooms.leave().await;
-        })
-        .await?;
+    let app = router(people, rooms.clone(), &live);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async { _ = stopped.await });
+    let server = tokio::spawn(server.into_future());
+    told_to_stop().await;
+    drop(stop);
+    // axum waits for requests, however long they take, and knows nothing of sockets.
+    let (served, _) = tokio::join!(timeout(GRACE, server), live.drain(GRACE));
+    rooms.leave().await;
+    if let Ok(served) = served {
+        served??;
+    }
     Ok(())
 }
 

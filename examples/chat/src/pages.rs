@@ -33,8 +33,12 @@ pub(crate) fn routes() -> Router<App> {
         .layer(from_fn(secure))
 }
 
-async fn room(State(app): State<App>, Path(_room): Path<String>, headers: HeaderMap) -> Response {
+async fn room(State(app): State<App>, Path(room): Path<String>, headers: HeaderMap) -> Response {
     match token(&headers).and_then(|token| app.people.find(token)) {
+        // Its page would try to enter for ever.
+        Some(_) if app.rooms.find(&room).is_none() => {
+            (StatusCode::NOT_FOUND, "there is no such room").into_response()
+        }
         Some(_) => ([(CACHE_CONTROL, "no-store")], Html(include_str!("../static/chat.html"))).into_response(),
         None => Redirect::to("/login").into_response(),
     }

@@ -11,6 +11,7 @@ use bonito_testkit::LocalCluster;
 use chat::{Rooms, endpoint, router};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -31,7 +32,7 @@ async fn serve() -> Server {
 async fn serve_rooms(rooms: Rooms) -> Server {
     let people = People::default();
     let live = endpoint(&people, &rooms);
-    let app = router(people.clone(), &live);
+    let app = router(people.clone(), rooms, &live);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -130,10 +131,31 @@ async fn only_who_is_logged_in_may_connect_and_only_to_a_room() {
     assert_eq!(server.connect("cellar", &ada).await.err(), Some(404));
     let (mut window, welcome) = server.enter("lobby", &ada).await;
     assert_eq!((&welcome["you"], &welcome["direct"]), (&json!("Ada"), &json!(true)));
+    let (mut other, _) = server.enter("lobby", &server.log_in("Bob")).await;
     server.people.log_out(ada.split_once('=').unwrap().1);
-    window.say(json!({ "text": "still here?" })).await;
-    assert_eq!(window.closes().await, 1008, "a window does not outlive its login");
+    assert_eq!(
+        window.closes().await,
+        1008,
+        "a window does not outlive its login, whether or not it says something"
+    );
     assert_eq!(server.connect("lobby", &ada).await.err(), Some(401));
+    other.sees(&["Bob"]).await;
+}
+
+#[tokio::test]
+async fn a_page_of_no_room_is_not_found() {
+    let server = serve().await;
+    let cookie = server.log_in("Ada");
+    for (room, status) in [("lobby", "200"), ("cellar", "404")] {
+        let mut tcp = TcpStream::connect(server.address).await.unwrap();
+        let request = format!(
+            "GET /rooms/{room} HTTP/1.1\r\nhost: chat\r\ncookie: {cookie}\r\nconnection: close\r\n\r\n"
+        );
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tcp.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{room}");
+    }
 }
 
 #[tokio::test]
