@@ -10,7 +10,7 @@ use bonito_core::{ClusterError, Incoming};
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::NatsOptions;
 use crate::queue::{Queue, queue};
@@ -123,12 +123,16 @@ async fn pump(mut subscriber: Subscriber, mut holes: watch::Receiver<u64>, queue
 async fn watch_holes(client: Client, torn: Arc<Notify>, found: watch::Sender<u64>) {
     loop {
         torn.notified().await;
-        while in_force(&client, ATTEMPT).await.is_err() {}
+        while in_force(&client, ATTEMPT).await.is_err() {
+            // A client that has ended for good fails at once.
+            sleep(PAUSE).await;
+        }
         found.send_modify(|holes| *holes += 1);
     }
 }
 
 const ATTEMPT: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Waits until the broker has done all that this client has asked for: it does so in order, so a message to oneself comes
 /// back after it.
