@@ -107,6 +107,7 @@ export function createClient() {
     link: {
       send: (id, value) => connection.send(updateMessage(id, value)),
       reportError: send_error,
+      owner: () => sessions.starting?.follows,
     },
     api: () => api,
   });

@@ -1,9 +1,24 @@
+import { isThenable } from "./promises.ts";
+
 export type Listener = (value: any) => unknown;
 
 /** What an observable needs from the rest of the client. */
 export interface ObservableLink {
   send(id: string, value: unknown): void;
   reportError(message: string, error: unknown): void;
+  /** Whom a listener that comes now is for, if for anybody who may go before the observable does. */
+  owner(): Owner | undefined;
+}
+
+/**
+ * What the listeners of one owner follow. Its identity is the owner's: who goes takes them along, since
+ * what they hold, DOM above all, is not to be kept.
+ */
+export type Owner = Set<Observable>;
+
+interface Entry {
+  readonly listener: Listener;
+  readonly owner: Owner | undefined;
 }
 
 /**
@@ -13,7 +28,7 @@ export interface ObservableLink {
 export class Observable {
   readonly id: string;
   value: unknown;
-  #listeners: Listener[] = [];
+  #listeners: Entry[] = [];
   #link: ObservableLink;
 
   constructor(id: string, value: unknown, link: ObservableLink) {
@@ -25,8 +40,8 @@ export class Observable {
   /** Sets the value and runs the listeners; tells the server unless `dontNotifyServer`. */
   notify(value: unknown, dontNotifyServer?: unknown): void {
     this.value = value;
-    // A copy, since a listener may add or remove listeners.
-    for (const listener of [...this.#listeners]) this.#run(listener, value);
+    // A copy, since a listener may add listeners.
+    for (const entry of [...this.#listeners]) this.#run(entry, value);
     if (!dontNotifyServer) this.#link.send(this.id, value);
   }
 
@@ -34,18 +49,27 @@ export class Observable {
     if (typeof listener !== "function") {
       throw new TypeError(`A listener of observable ${this.id} must be a function, not ${typeof listener}`);
     }
-    this.#listeners.push(listener);
+    const owner = this.#link.owner();
+    owner?.add(this);
+    this.#listeners.push({ listener, owner });
   }
 
-  #run(listener: Listener, value: unknown): void {
+  /** The listeners of this owner are no more. */
+  drop(owner: Owner): void {
+    this.#listeners = this.#listeners.filter((entry) => entry.owner !== owner);
+  }
+
+  #run(entry: Entry, value: unknown): void {
+    const { listener } = entry;
+    const failed = (error: unknown) =>
+      this.#link.reportError(`Error during running onjs callback\nCallback:\n${String(listener)}`, error);
     try {
       // §5: any result that loosely equals false asks for removal; undefined and null do not.
-      if (listener(value) == false) {
-        const at = this.#listeners.indexOf(listener);
-        if (at >= 0) this.#listeners.splice(at, 1);
-      }
+      const result = listener(value);
+      if (result == false) this.#listeners = this.#listeners.filter((other) => other !== entry);
+      else if (isThenable(result)) result.then(undefined, failed);
     } catch (error) {
-      this.#link.reportError(`Error during running onjs callback\nCallback:\n${String(listener)}`, error);
+      failed(error);
     }
   }
 }

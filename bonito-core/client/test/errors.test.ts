@@ -145,6 +145,17 @@ describe("listeners", () => {
     })]);
   });
 
+  it("that fail later are reported too", async () => {
+    const { receive, sent } = page();
+    (window as any).L = [];
+    receive(on("return async (v) => { L.push(v); throw new Error('later') }"));
+    receive(update("o", 1));
+    receive(update("o", 2));
+    await settle();
+    expect((window as any).L).toEqual([1, 2]);
+    expect(sent()).toMatchObject([1, 2].map(() => ({ msg_type: "3", message: expect.stringContaining("onjs callback"), exception: "Error: later" })));
+  });
+
   for (const [result, calls] of [["false", 1], ["0", 1], ["''", 1], ["[]", 1], ["undefined", 2], ["null", 2], ["true", 2], ["NaN", 2]] as const) {
     it(`that return ${result} are called ${calls} of 2 times`, () => {
       const { receive } = page();

@@ -68,7 +68,11 @@ const node = () => found?.isConnected ? found : (found = document.querySelector(
 ";
 
 const TEXT: &str = "\
-return (value) => { const at = node(); if (at) at.textContent = value }";
+return (value) => {
+  if (over()) return false
+  const at = node()
+  if (at) at.textContent = value
+}";
 
 const CLICK: &str = "\
 node()?.addEventListener('click', () => {
@@ -93,8 +97,14 @@ if (at) {
     else if (!Object.is(read(), value)) at.value = value ?? ''
   }
   write(observable.value)
-  observable.on((value) => { write(value) })
-  at.addEventListener('input', () => { if (kind !== 'radio' || at.checked) observable.notify(read()) })
+  observable.on((value) => {
+    if (over()) return false
+    write(value)
+  })
+  at.addEventListener('input', () => {
+    if (kind === 'radio' && !at.checked) return
+    try { observable.notify(read()) } catch (error) { Bonito.send_error('A value was not sent', error) }
+  })
 }";
 
 const ATTRIBUTE: &str = "\
@@ -102,6 +112,7 @@ const name = __lookup_interpolated('name'), address = __lookup_interpolated('add
 const live = name === 'value' || name === 'checked' || name === 'selected'
 const code = /^(javascript|vbscript|data):/i
 return (value) => {
+  if (over()) return false
   const at = node()
   if (!at) return
   if (value === false || value == null) at.removeAttribute(name)
@@ -167,7 +178,7 @@ impl Session {
             Some(Scalar::Flag(false)) | None => String::new(),
         });
         let binding = self.binding("data-bonito-input", more);
-        self.send_code(&script(INPUT, &binding).with("observable", observable));
+        self.send_follower(&script(INPUT, &binding).with("observable", observable));
         binding
     }
 

@@ -24,15 +24,37 @@ const EVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Compiles inside the page, where a syntax error concerns this script alone and not the frame or bundle it came in.
 const GUARDED: &str = "\
-try { new Function('__lookup_interpolated', 'Bonito', __lookup_interpolated('__source'))(__lookup_interpolated, Bonito) }
+try { return new Function('__lookup_interpolated', 'Bonito', __lookup_interpolated('__source'))(__lookup_interpolated, Bonito) }
 catch (error) { Bonito.send_error('Error in a script of the page', error) }";
 
-/// The same for a function that listens. Only an explicit `false` ends it, protocol.md §5.
+/// The same for a function that listens. Only an explicit `false` ends it, protocol.md §5, or the end of its part.
 const GUARDED_LISTENER: &str = "\
+const fail = (error) => { Bonito.send_error('Error in a script of the page', error) }
 let listener
 try { listener = new Function('__lookup_interpolated', 'Bonito', __lookup_interpolated('__source'))(__lookup_interpolated, Bonito) }
-catch (error) { Bonito.send_error('Error in a script of the page', error) }
-return (value) => { if (!listener || listener(value) === false) return false }";
+catch (error) { fail(error) }
+return (value) => {
+  if (!listener || over()) return false
+  const result = listener(value)
+  if (result === false) return false
+  if (typeof result?.then === 'function') result.then(undefined, fail)
+}";
+
+/// Tells a listener whether the part of the page that it is for is over: its element was in the page, and is there no more.
+/// What it follows may live on, and whoever sent it may do so before the element is there.
+const OVER: &str = "\
+const home = __lookup_interpolated('__home')
+let seen = false
+const over = () => {
+  const here = document.getElementById(home) !== null
+  seen ||= here
+  return seen && !here
+}
+over()
+";
+
+/// The same in the page's own session, which ends with the page.
+const NEVER_OVER: &str = "const over = () => false\n";
 
 /// Takes an expression or, if that does not parse, the body of a function.
 const EVALUATED: &str = "\
@@ -143,6 +165,7 @@ impl Session {
         let function = code.source.trim_end().trim_end_matches(';');
         code.source = format!("return ({function}\n)");
         guard_code(&mut code, GUARDED_LISTENER);
+        self.end_with_part(&mut code);
         self.listen_code(observable, code)
     }
 
@@ -152,10 +175,29 @@ impl Session {
         encode_message(&ServerMessage::OnjsCallback { observable, code })
     }
 
+    /// A script of the library's own that adds listeners, which return `false` when they are `over()`.
+    pub(crate) fn send_follower(&self, script: &Script) {
+        let mut code = self.resolve(script);
+        self.end_with_part(&mut code);
+        if let Some(message) = encode_message(&ServerMessage::EvalJavascript { code }) {
+            self.0.send(|machine| machine.send(message));
+        }
+    }
+
+    /// The same for a script that returns a listener.
     pub(crate) fn send_listener(&self, observable: &Bindable, script: &Script) {
-        let code = self.resolve(script);
+        let mut code = self.resolve(script);
+        self.end_with_part(&mut code);
         if let Some(message) = self.listen_code(observable, code) {
             self.0.send(|machine| machine.send(message));
+        }
+    }
+
+    fn end_with_part(&self, code: &mut Code) {
+        let is_sub = self.0.is_sub();
+        code.source.insert_str(0, if is_sub { OVER } else { NEVER_OVER });
+        if is_sub {
+            code.values.push(("__home".into(), encode(&self.id().to_string())));
         }
     }
 

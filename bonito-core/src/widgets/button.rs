@@ -72,7 +72,7 @@ impl Button {
             clicked();
             Ok(())
         });
-        session.send_code(&frame.script(field_script!("button.js"), &[""], &input));
+        session.send_follower(&frame.script(field_script!("button.js"), &[""], &input));
         let class = if self.primary { "bonito-button bonito-primary" } else { "bonito-button" };
         let disabled = if self.field.is_disabled() { " disabled" } else { "" };
         Fragment(format!(

@@ -2,12 +2,18 @@ const part = (name) => document.getElementById(__lookup_interpolated('id') + nam
 const controls = __lookup_interpolated('parts').map(part)
 if (controls.includes(null)) return
 const value = __lookup_interpolated('value'), error = part('-error')
-const send = (payload) => Bonito.send_to_julia({ msg_type: '0', id: __lookup_interpolated('input'), payload })
+const send = (payload) => {
+  try { Bonito.send_to_julia({ msg_type: '0', id: __lookup_interpolated('input'), payload }) }
+  catch (failure) { Bonito.send_error('A value was not sent', failure) }
+}
 const follow = (name, act) => {
   const observable = __lookup_interpolated(name)
   if (!observable) return
   act(observable.value)
-  observable.on((now) => { act(now) })
+  observable.on((now) => {
+    if (over()) return false
+    act(now)
+  })
 }
 let told = '', found = ''
 const judge = () => {

@@ -195,6 +195,6 @@ impl Frame<'_> {
     where
         T: Serialize + Send + Sync + 'static,
     {
-        self.session.send_code(&script.with("value", &value.read_only()));
+        self.session.send_follower(&script.with("value", &value.read_only()));
     }
 }

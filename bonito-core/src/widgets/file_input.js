@@ -59,6 +59,7 @@ const begin = () => {
 }
 const fail = (reason) => show('failed', `${file.name} was not sent. ${reason}`)
 value.on((now) => {
+  if (over()) return false
   const { transfer, taken, done, failure } = now, back = now.line !== line
   line = now.line
   if (run && back && (transfer !== run.id || !failure)) {

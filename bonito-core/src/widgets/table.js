@@ -28,6 +28,9 @@ const show = ({ rows, first, total, page, pages, status: text, sort }) => {
   if (turns.includes(focused) && focused.disabled) turns.find((turn) => !turn.disabled)?.focus()
 }
 show(view.value)
-view.on((now) => { show(now) })
+view.on((now) => {
+  if (over()) return false
+  show(now)
+})
 heads.forEach((head, column) => head.querySelector('button')?.addEventListener('click', () => ask({ sort: column })))
 for (const turn of turns) turn.addEventListener('click', () => ask({ turn: turn.value }))

@@ -143,7 +143,7 @@ impl<R: Serialize + Send + Sync + 'static> Table<R> {
         });
         let script =
             Script::new(include_str!("table.js")).with("id", &id).with("input", &input).with("ends", &ends);
-        session.send_code(&script.with("view", &viewer.view.read_only()));
+        session.send_follower(&script.with("view", &viewer.view.read_only()));
 
         let view = viewer.view.get();
         let body = view.rows.iter().enumerate().fold(String::new(), |mut body, (at, row)| {

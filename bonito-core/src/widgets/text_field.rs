@@ -56,7 +56,8 @@ impl TextField {
     }
 
     /// Most characters that it takes, counted as the browser does, in UTF-16. Without it the bound is the length of a
-    /// message, [`Limits::message_bytes`](crate::Limits::message_bytes), which ends the socket.
+    /// message, [`Limits::message_bytes`](crate::Limits::message_bytes): a longer text is not sent, and reported to
+    /// [`on_javascript_error`](Session::on_javascript_error).
     pub fn max_length(mut self, characters: usize) -> Self {
         self.max_length = Some(characters);
         self
@@ -114,7 +115,7 @@ impl TextField {
                 target.set_from(read(payload)?, session.id());
                 Ok(())
             });
-            session.send_code(&frame.script(source, &[""], &input));
+            session.send_follower(&frame.script(source, &[""], &input));
         } else {
             let input = self.field.input(session, &self.value, read);
             frame.start(frame.script(source, &[""], &input), &self.value);

@@ -35,6 +35,32 @@ test("a script that does not parse reaches Rust, and the ones behind it run", { 
   await expect.poll(() => page.evaluate(() => (window as unknown as { numbers: number[] }).numbers)).toEqual([1, 2, 3]);
 });
 
+test("a promise that a script or a listener returns and that rejects reaches Rust", { tag: "@once" }, async ({ page, server, problems }) => {
+  problems.expect(/console: .*Error: at /);
+  const session = await open(page, `${server.url}/later`);
+  const exceptions = async () => (await server.session(session)).errors.map(({ exception }) => exception);
+  await expect.poll(exceptions).toEqual(["Error: at the start"]);
+  await server.setLevel(session, 1, 2);
+  await expect.poll(exceptions).toEqual(["Error: at the start", "Error: at level 1", "Error: at level 2"]);
+});
+
+test("a value that is too long to be sent is reported, and the next one is sent", { tag: "@once" }, async ({ page, server, problems }) => {
+  problems.expect(/console: .*(Error: at the start|MessageTooLong)/);
+  const session = await open(page, `${server.url}/later`);
+  for (const id of ["typed", "field"]) {
+    await page.locator(`#${id}`).evaluate((input: HTMLInputElement) => {
+      for (const text of ["x".repeat(2 ** 20), "short"]) {
+        input.value = text;
+        input.dispatchEvent(new Event("input"));
+      }
+    });
+  }
+  const reports = async () => (await server.session(session)).errors.slice(1).map(({ message }) => message);
+  await expect.poll(reports).toEqual(["A value was not sent", "A value was not sent"]);
+  expect((await server.session(session)).errors[1]?.exception).toContain("MessageTooLong");
+  await expect.poll(async () => (await server.session(session)).text).toBe("short");
+});
+
 test("what is thrown need not be an error", { tag: "@once" }, async ({ page, server, problems }) => {
   problems.expect(/console: .*a mere text/);
   const session = await open(page, `${server.url}/plain`);

@@ -1,4 +1,5 @@
 import type { Page } from "@playwright/test";
+import { offerNothing } from "../support/delivery.ts";
 import type { Server } from "../support/server.ts";
 import { expect, expectConnection, open, test } from "../support/test.ts";
 
@@ -86,6 +87,55 @@ test("ten thousand swaps leave what ten leave, on the page and on the server", {
   await swapUntil(server, page, session, 10_010);
   await expect.poll(counted).toEqual(before);
 });
+
+/** Notes from now on how often a listener of an observable is called, those that are there already left out. */
+function noteCalls(page: Page): Promise<void> {
+  return page.evaluate(() => {
+    type Listener = (value: unknown) => unknown;
+    const held = window as unknown as { called: number; Bonito: { Sessions: { GLOBAL_OBJECT_CACHE: Record<string, object> } } };
+    const [observable] = Object.values(held.Bonito.Sessions.GLOBAL_OBJECT_CACHE);
+    const shared = Object.getPrototypeOf(observable) as { on(listener: Listener): void };
+    const { on } = shared;
+    held.called = 0;
+    shared.on = function (listener) {
+      on.call(this, (value) => {
+        held.called++;
+        return listener(value);
+      });
+    };
+  });
+}
+
+for (const delivery of ["plain", "resume"] as const) {
+  test(`what follows an observable ends with the part that it is in, ${delivery}`, { tag: "@once" }, async ({ page, server }) => {
+    if (delivery === "plain") await offerNothing(page);
+    const session = await open(page, `${server.url}/followers`);
+    await noteCalls(page);
+    /** What is called for one value after so many swaps. */
+    const after = async (last: number) => {
+      await swapUntil(server, page, session, last);
+      await expect(page.locator("li > b")).toHaveText([String(last), String(last + 1)]);
+      await expect.poll(async () => (await tables(page)).sessions).toBe(4);
+      await expect.poll(async () => (await server.stats()).queued_bytes).toBe(0);
+      // What was registered behind the start of a part learns by the first value that its part is over.
+      let called = 0;
+      for (const round of ["first", "second"]) {
+        await page.evaluate(() => void Object.assign(window, { ran: {}, called: 0 }));
+        const stamp = await server.sendStamps(session, 1);
+        await expect(page.locator("span[data-bonito-text]").first()).toHaveText(String(stamp));
+        const noted = await page.evaluate(() => {
+          const { ran, called } = window as unknown as { ran: object; called: number };
+          return { ran, called };
+        });
+        expect(noted.ran, round).toEqual({ root: 1, "root late": 1, region: 1, "region late": 1, item: 2, "item late": 2 });
+        called = noted.called;
+      }
+      return { ...(await tables(page)), called };
+    };
+    const before = await after(10);
+    expect(await after(60)).toEqual(before);
+  });
+}
 
 test("a page that loses its line amid swaps ends at the newest content", async ({ page, server, relay, problems }) => {
   test.setTimeout(90_000);

@@ -103,9 +103,15 @@ export class SessionLife {
   }
 
   #start(id: string, messages: unknown): void {
-    for (const message of messages as Iterable<Message>) this.#host.process(message);
-    const entry = this.#host.sessions.get(id);
+    const { sessions } = this.#host;
+    const entry = sessions.get(id);
     if (!entry) throw new Error("Session deleted before initialization completed");
+    sessions.starting = entry;
+    try {
+      for (const message of messages as Iterable<Message>) this.#host.process(message);
+    } finally {
+      sessions.starting = undefined;
+    }
     if (entry.status === "sub") entry.status = "delete";
     entry.initialised = true;
     this.#order.add(id);

@@ -1,4 +1,5 @@
 import type { Log } from "../log.ts";
+import type { Observable, Owner } from "../observable.ts";
 
 /**
  * What a session's entry says (protocol.md §8.2); `false` waits for the server to free it. There
@@ -9,6 +10,8 @@ export type Status = "root" | "sub" | "delete" | false;
 export interface Entry {
   status: Status;
   readonly tracked: Set<string>;
+  /** What was followed by its first messages. */
+  readonly follows: Owner;
   /** Set once its start was reported; from then on it is announced after every reconnect (§10). */
   initialised: boolean;
   /** Its root element, once seen in the page. */
@@ -28,6 +31,8 @@ export class SessionTable {
   #objects = new Map<string, unknown>();
   #tombstones = new Set<string>();
   #log: Log;
+  /** The session whose first messages are running. */
+  starting: Entry | undefined;
 
   constructor(log: Log) {
     this.#log = log;
@@ -46,7 +51,8 @@ export class SessionTable {
    * What an envelope brought for this session beforehand stays its own, or nobody would free it.
    */
   replace(id: string, status: Status): Entry {
-    const entry: Entry = { status, tracked: this.#entries.get(id)?.tracked ?? new Set(), initialised: false };
+    const { tracked = new Set<string>(), follows = new Set<Observable>() } = this.#entries.get(id) ?? {};
+    const entry: Entry = { status, tracked, follows, initialised: false };
     this.#entries.set(id, entry);
     return entry;
   }
@@ -101,6 +107,7 @@ export class SessionTable {
     }
     this.#entries.delete(id);
     for (const key of entry.tracked) this.freeObject(key);
+    for (const observable of entry.follows) observable.drop(entry.follows);
     this.#tombstones.add(id);
     setTimeout(() => this.#tombstones.delete(id), TOMBSTONE_MS);
   }
