@@ -16,6 +16,9 @@ export interface Outgoing {
 export type Send = (bytes: Uint8Array) => unknown;
 export type Prepare = (bytes: Uint8Array) => Promise<Uint8Array>;
 
+/** How long a connection waits for what the former one still owes an answer for. */
+export const ANSWER_MS = 10_000;
+
 /** One open connection. Its identity tells what was begun on it from what came after. */
 interface Link {
   readonly send: Send;
@@ -43,6 +46,8 @@ export class Outbox {
   #queue = new Fifo<Outgoing>();
   #bytes = 0;
   #link: Link | null = null;
+  /** Settles when no transport has a message any more of which it has not said whether it took it. */
+  #answer: Promise<void> | null = null;
   #onRefused: (error: unknown) => void;
   #onTooLong: (error: MessageTooLong, message: Outgoing) => void;
 
@@ -73,7 +78,13 @@ export class Outbox {
   /** Takes the transport in use; `prepare` compresses, when this connection wants that. */
   open(send: Send, prepare: Prepare | null, limit = Infinity): void {
     this.close();
-    this.#link = { send, prepare, limit, busy: false };
+    const answer = this.#answer;
+    const link: Link = { send, prepare, limit, busy: answer !== null };
+    this.#link = link;
+    if (!answer) return;
+    // What it gives back goes first. One that never answers must not hold up all that follow.
+    const patience = new Promise<void>((resolve) => setTimeout(resolve, ANSWER_MS));
+    void this.#expect(Promise.race([answer, patience])).then(() => this.#run(link));
   }
 
   close(): void {
@@ -116,7 +127,8 @@ export class Outbox {
   async #prepareAndHand(link: Link, message: Outgoing, prepare: Prepare): Promise<void> {
     try {
       const bytes = await prepare(message.bytes);
-      if (this.#link === link) await this.#hand(link, message, bytes);
+      // Meanwhile another one may have come back to the front.
+      if (this.#link === link && this.#queue.peek() === message) await this.#hand(link, message, bytes);
     } catch (error) {
       this.#refuse(link, error);
     }
@@ -131,12 +143,19 @@ export class Outbox {
     }
     try {
       const answer = link.send(bytes);
-      if (isThenable(answer)) return this.#later(link, message, answer);
+      if (isThenable(answer)) return this.#expect(this.#later(link, message, answer));
       if (answer === false) this.#takeBack(link, message, undefined);
     } catch (error) {
       this.#takeBack(link, message, error);
     }
     return undefined;
+  }
+
+  #expect(answer: Promise<void>): Promise<void> {
+    this.#answer = answer;
+    return answer.then(() => {
+      if (this.#answer === answer) this.#answer = null;
+    });
   }
 
   async #later(link: Link, message: Outgoing, answer: PromiseLike<unknown>): Promise<void> {
