@@ -308,6 +308,27 @@ describe("a server that drains", () => {
     expect(world.sockets).toHaveLength(2);
   });
 
+  it("is left alone as well by a page that is shown again", () => {
+    hold();
+    world.last.events.closed(CloseCode.Restart, "retry-after=5000");
+    world.machine.suspend();
+    world.pass(1_000);
+    world.machine.resume();
+    world.pass(3_999);
+    expect(world.sockets).toHaveLength(1);
+    world.pass(1 + BASE_DELAY_MS);
+    expect(world.sockets).toHaveLength(2);
+  });
+
+  it("is asked at once by a page that is shown again later", () => {
+    hold();
+    world.last.events.closed(CloseCode.Restart, "retry-after=5000");
+    world.machine.suspend();
+    world.freeze(5_000);
+    world.machine.resume();
+    expect(world.sockets).toHaveLength(2);
+  });
+
   it.each([
     ["retry-after=99999999", 60_000],
     ["retry-after=-5", 0],

@@ -164,6 +164,18 @@ describe("setup_connection", () => {
     expect(mirrored()).toBe("gone");
   });
 
+  it.each([
+    ["401", { status: 401 }],
+    ["a redirect, as to a login", { status: 0, type: "opaqueredirect" }],
+  ])("ends as well when the host does not let the page in: %s", async (_, answer) => {
+    await open();
+    fetched.mockResolvedValue({ headers: new Headers(), body: null, ...answer });
+    FakeSocket.last.close(1006);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(fetched.mock.calls[0]![1]).toMatchObject({ redirect: "manual" });
+    expect(mirrored()).toBe("gone");
+  });
+
   it("keeps trying when the question fails as well", async () => {
     await open();
     fetched.mockRejectedValue(new TypeError("network"));

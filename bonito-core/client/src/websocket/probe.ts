@@ -29,9 +29,12 @@ export async function probe(url: string): Promise<Verdict> {
       signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
     });
     response.body?.cancel().catch(() => {});
-    // Forbidden: the session is somebody else's, or its owner has logged out.
-    if ([403, 404, 410].includes(response.status)) return { kind: "gone", status: response.status };
-    if (response.status === 503) {
+    const { status, type } = response;
+    // Not let in: the session is somebody else's, or its owner has logged out. A host may say so by
+    // asking for a login, or by leading to one; no socket ever follows there.
+    if (status === 401 || status === 403 || type === "opaqueredirect") return { kind: "gone", status: 403 };
+    if (status === 404 || status === 410) return { kind: "gone", status };
+    if (status === 503) {
       return { kind: "later", afterMs: retryAfterMs(response.headers.get("retry-after"), Date.now()) };
     }
   } catch {

@@ -124,7 +124,9 @@ export class Reconnector {
     if (this.#phase !== "suspended") return;
     this.#failures = this.#flaps = 0;
     // What became of an attempt under way in the meantime is not worth finding out.
+    const early = this.#notBefore - this.#env.now();
     if (this.#openedAt !== null) this.#watch();
+    else if (early > 0) this.#wait(early);
     else this.#connect();
   }
 
