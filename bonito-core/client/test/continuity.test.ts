@@ -124,7 +124,7 @@ describe("in the page", () => {
     const notice = root()?.querySelector<HTMLElement>(`[part="notice${name}"]`);
     if (!notice || notice.hidden) return null;
     const button = notice.querySelector<HTMLButtonElement>("button")!;
-    return { text: notice.querySelector("[role=status]")!.textContent, button };
+    return { text: notice.querySelector("[part~=text]")!.textContent, button };
   };
   let reload: ReturnType<typeof vi.spyOn>;
   beforeEach(() => {

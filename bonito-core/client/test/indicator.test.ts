@@ -94,8 +94,29 @@ describe("built-in indicator", () => {
     const status = root()!.querySelector("[role=status]")!;
     expect(status.getAttribute("aria-live")).toBe("polite");
     expect(status.textContent).toBe("Connecting…");
+    expect(root()!.querySelectorAll("[role=status]")).toHaveLength(1);
     expect(root()!.adoptedStyleSheets).toHaveLength(1);
     expect(root()!.querySelector("style, [style]")).toBeNull();
+  });
+
+  it("speaks from a place that was never hidden", () => {
+    const page = openPage();
+    const status = root()!.querySelector("[role=status]")!;
+    const heard: string[] = [];
+    const seen = new MutationObserver(() => {});
+    seen.observe(status, { childList: true });
+    const listen = () => {
+      if (seen.takeRecords().length > 0) heard.push(status.textContent ?? "");
+      expect(status.closest("[hidden]")).toBeNull();
+    };
+    listen();
+    vi.advanceTimersByTime(1_000);
+    listen();
+    page.connect();
+    listen();
+    page.api.on_connection_close("gone");
+    listen();
+    expect(heard).toEqual(["Connecting…", "", "This page's session has ended."]);
   });
 
   it("leaves a dot while connected, if asked", () => {

@@ -37,6 +37,7 @@ const css = `
   border: 1px solid currentColor; border-radius: 6px; padding: .15em .7em;
 }
 [part~=notice][hidden], [hidden] { display: none; }
+[role=status] { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @media (prefers-color-scheme: dark) {
   [part~=notice] { color: var(--bonito-indicator-color, #f2f2f5); background: var(--bonito-indicator-background, #26262b); }
 }
@@ -50,6 +51,8 @@ interface Bar {
   readonly notice: HTMLElement;
   readonly text: HTMLElement;
   readonly button: HTMLButtonElement;
+  /** Says to assistive technology what the text shows. */
+  readonly voice: HTMLElement;
 }
 
 interface View extends Bar {
@@ -65,31 +68,29 @@ function part<K extends keyof HTMLElementTagNameMap>(tag: K, name: string): HTML
 }
 
 /** `more`: a second name for each of its parts. */
-function bar(onButton: () => void, more = ""): Bar {
+function bar(voice: HTMLElement, onButton: () => void, more = ""): Bar {
   const notice = part("div", `notice${more}`);
   const dot = part("span", `dot${more}`);
   const text = part("span", `text${more}`);
   const button = part("button", `button${more}`);
-  // In the page before it says anything, or assistive technology would not hear the first words.
-  text.setAttribute("role", "status");
-  text.setAttribute("aria-live", "polite");
   dot.setAttribute("aria-hidden", "true");
   notice.hidden = true;
   button.type = "button";
   button.addEventListener("click", onButton);
   notice.append(dot, text, button);
-  return { notice, text, button };
+  return { notice, text, button, voice };
 }
 
-function say({ notice, text, button }: Bar, state: string, { text: words, button: label }: Notice): void {
+function say({ notice, text, button, voice }: Bar, state: string, { text: words, button: label }: Notice): void {
   notice.dataset["state"] = state;
   notice.hidden = false;
-  text.textContent = words;
+  text.textContent = voice.textContent = words;
   button.textContent = label ?? "";
   button.hidden = label === undefined;
 }
 
-function silence({ notice, text }: Bar): void {
+function silence({ notice, text, voice }: Bar): void {
+  if (voice.textContent === text.textContent) voice.textContent = "";
   notice.hidden = true;
   text.textContent = "";
 }
@@ -100,9 +101,13 @@ function build(reload: () => void): View {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(css);
   root.adoptedStyleSheets = [sheet];
-  const connection = bar(reload);
-  const afresh = bar(() => silence(afresh), " afresh");
-  root.append(connection.notice, afresh.notice);
+  // In the page before it says anything, and never hidden: a place that comes with its words is not heard.
+  const voice = document.createElement("div");
+  voice.setAttribute("role", "status");
+  voice.setAttribute("aria-live", "polite");
+  const connection = bar(voice, reload);
+  const afresh = bar(voice, () => silence(afresh), " afresh");
+  root.append(voice, connection.notice, afresh.notice);
   // Beside the body: an application may replace all that is in it.
   document.documentElement.append(host);
   return { host, ...connection, afresh };
