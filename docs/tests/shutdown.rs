@@ -43,7 +43,7 @@ async fn hyper_leaves_in_order() {
     assert_eq!(u16::from(goodbye.code), 1012);
     assert!(goodbye.reason.starts_with("retry-after="), "{goodbye:?}");
     let _ = socket.flush().await;
-    tokio::time::timeout(patience, server).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(patience, server).await.unwrap().unwrap();
     assert_eq!(live.stats().sockets, 0);
     assert!(TcpStream::connect(address).await.is_err(), "nobody is let in any more");
 }

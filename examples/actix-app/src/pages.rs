@@ -55,7 +55,7 @@ pub(crate) async fn board(
     });
     session.on_load(js!("
         document.getElementById('draft').addEventListener('keydown', (event) => {
-          if (event.key === 'Enter') document.getElementById('pin').click()
+          if (event.key === 'Enter' && !event.isComposing) document.getElementById('pin').click()
         })
     "));
     page(

@@ -43,6 +43,22 @@ pub fn leaves_in_order(program: &str, path: &str, wants_login: bool) {
     assert!(told.elapsed() < GRACE + Duration::from_secs(2), "{:?}", told.elapsed());
 }
 
+/// Starts a program that may open few files, has more connections made to it than that, and sees that it goes on when they
+/// have left.
+pub fn stands_a_crowd(program: &str) {
+    let program =
+        Program::spawn(Command::new("sh").args(["-c", "ulimit -n 40; exec \"$0\" \"$@\"", program]));
+    let crowd: Vec<_> = (0..80).map(|_| TcpStream::connect(program.address).unwrap()).collect();
+    // All that the program can accept is accepted before this one, which stands behind them.
+    let mut last = TcpStream::connect(program.address).unwrap();
+    last.set_read_timeout(Some(PATIENCE)).unwrap();
+    drop(crowd);
+    last.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    last.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
 struct Program {
     process: Child,
     address: SocketAddr,
@@ -50,7 +66,11 @@ struct Program {
 
 impl Program {
     fn start(program: &str) -> Self {
-        let mut process = Command::new(program).args(["--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
+        Self::spawn(&mut Command::new(program))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut process = command.args(["--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("http://").unwrap().parse().unwrap();

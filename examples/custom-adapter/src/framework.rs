@@ -20,6 +20,8 @@ const HEADERS: usize = 64;
 /// For the head of a request to come, the wait between two requests included.
 const PATIENCE: Duration = Duration::from_secs(20);
 const CONNECTIONS: u32 = 10_000;
+/// Pause after a connection that could not be accepted: no file handle was left, or the peer had gone already.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The head of a request. Requests with bodies are not taken.
 #[derive(Clone, Debug)]
@@ -164,7 +166,7 @@ impl App {
     }
 }
 
-/// Serves until `stop`, and then to the end of what has begun; or until accepting fails.
+/// Serves until `stop`, and then to the end of what has begun.
 pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()>) -> io::Result<()> {
     let (app, places) = (Arc::new(app), Arc::new(Semaphore::new(CONNECTIONS as usize)));
     let (serving, served) = watch::channel(());
@@ -172,11 +174,19 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|(tcp, _)| (tcp, place))
+            io::Result::Ok((listener.accept().await, place))
         };
-        let (tcp, place) = tokio::select! {
+        let (accepted, place) = tokio::select! {
             next = next => next?,
             () = &mut stop => break,
+        };
+        let tcp = match accepted {
+            Ok((tcp, _)) => tcp,
+            Err(error) => {
+                eprintln!("cannot accept: {error}");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
         };
         let (app, served) = (app.clone(), served.clone());
         tokio::spawn(async move {
@@ -193,7 +203,7 @@ pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = (
 /// Ends where it waits for a request and `served` has no sender any more.
 async fn converse(mut tcp: TcpStream, app: &App, mut served: watch::Receiver<()>) -> io::Result<()> {
     // Without this, small replies wait for the acknowledgement of the ones before.
-    tcp.set_nodelay(true)?;
+    let _ = tcp.set_nodelay(true);
     let mut buffer = BytesMut::new();
     loop {
         let read = tokio::select! {

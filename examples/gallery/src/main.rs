@@ -8,14 +8,18 @@ mod readings;
 
 use std::process::ExitCode;
 
+use app_parts::{GRACE, told_to_stop};
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use bonito_core::Endpoint;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -32,7 +36,19 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let port = port(&std::env::args().skip(1).collect::<Vec<_>>())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     announce(&format!("http://{}", listener.local_addr()?));
-    axum::serve(listener, router()).with_graceful_shutdown(interrupted()).await?;
+    // Without this, small answers wait for the acknowledgement of the ones before.
+    let listener = listener.tap_io(|tcp| _ = tcp.set_nodelay(true));
+    let live = Endpoint::builder("/live").build();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = axum::serve(listener, router(&live)).with_graceful_shutdown(async { _ = stopped.await });
+    let server = tokio::spawn(server.into_future());
+    told_to_stop().await;
+    drop(stop);
+    // axum waits for requests and knows nothing of sockets.
+    let (served, _) = tokio::join!(timeout(GRACE, server), live.drain(GRACE));
+    if let Ok(served) = served {
+        served??;
+    }
     Ok(())
 }
 
@@ -44,8 +60,7 @@ fn port(words: &[String]) -> Result<u16, String> {
     }
 }
 
-fn router() -> Router {
-    let live = Endpoint::builder("/live").build();
+fn router(live: &Endpoint) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/health", get(async || "ok"))
@@ -53,12 +68,12 @@ fn router() -> Router {
             "/gallery.css",
             get(async || ([(CONTENT_TYPE, "text/css")], include_str!("../static/gallery.css"))),
         )
-        .merge(bonito_axum::routes(&live))
-        .with_state(live)
+        .merge(bonito_axum::routes(live))
+        .with_state(live.clone())
 }
 
 async fn index(State(live): State<Endpoint>) -> Response {
-    let Ok(nonce) = getrandom::u64().map(|random| format!("{random:016x}")) else {
+    let Some(nonce) = app_parts::random() else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
     let policy = format!(
@@ -72,13 +87,6 @@ async fn index(State(live): State<Endpoint>) -> Response {
 #[expect(clippy::print_stdout, reason = "the address is what this program has to say")]
 fn announce(address: &str) {
     println!("{address}");
-}
-
-async fn interrupted() {
-    // Where there is no Ctrl-C to wait for, the app just runs on.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The process with the sessions. It has no port: everything comes over links.
 
+use std::convert::Infallible;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -27,6 +29,9 @@ use crate::message::Answer;
 
 const INTRO: &str = "The session lives in one process, and your socket ends in another, which relays frames and knows nothing \
                      of what is in them. Restart the front, and the session is still here.";
+
+/// Pause after a link that could not be accepted.
+const PAUSE: Duration = Duration::from_millis(50);
 
 // [connection]
 /// A connection whose sockets come over links. It forwards to the handler, which is where their loop takes messages from.
@@ -88,15 +93,17 @@ impl App {
         &self.live
     }
 
-    /// Serves links until the listener fails.
-    ///
-    /// # Errors
-    ///
-    /// That of the listener.
-    pub async fn serve(&self, listener: UnixListener) -> std::io::Result<()> {
+    /// Serves links for as long as it is polled.
+    pub async fn serve(&self, listener: UnixListener) -> Infallible {
         loop {
-            let (connection, _) = listener.accept().await?;
-            tokio::spawn(self.clone().link(connection));
+            match listener.accept().await {
+                Ok((connection, _)) => _ = tokio::spawn(self.clone().link(connection)),
+                // No file handle is left, or the peer has gone already: the next one may be better.
+                Err(error) => {
+                    eprintln!("cannot accept: {error}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use askama::Template;
 use axum::extract::State;
@@ -161,6 +162,8 @@ struct Job {
     session: Session,
     view: Observable<View>,
     stop: Stop,
+    /// This page has a job: one at a time.
+    running: Arc<AtomicBool>,
 }
 
 impl Job {
@@ -171,13 +174,14 @@ impl Job {
             session: session.clone(),
             view: view.clone(),
             stop: Stop::default(),
+            running: Arc::default(),
         }
     }
 
     // [shown]
     fn start(&self) {
         // The button is disabled meanwhile; browsers may lie.
-        if self.view.with(|view| view.stage != Stage::Busy) {
+        if !self.running.swap(true, Ordering::AcqRel) {
             self.stop.reset();
             // Ends with the session.
             self.session.spawn(self.clone().run());
@@ -186,12 +190,21 @@ impl Job {
     // [/shown]
 
     async fn run(self) {
+        let running = self.running.clone();
+        let view = self.view.clone();
+        let last = self.work().await;
+        // Before the page can ask for the next one.
+        running.store(false, Ordering::Release);
+        view.set(last);
+    }
+
+    /// Answers what the page shows at the end.
+    async fn work(self) -> View {
         let Self { folder, workers, view, stop, .. } = self;
         // When the session ends this future is dropped, and the thread must hear of it.
         let stop_with_session = stop.on_drop();
         let Ok(worker) = workers.try_acquire_owned() else {
-            view.set(View::default().stopped("Others keep the server busy. Try again in a moment."));
-            return;
+            return View::default().stopped("Others keep the server busy. Try again in a moment.");
         };
         view.set(View::busy("Counting files…"));
         let shown = view.clone();
@@ -201,11 +214,11 @@ impl Job {
         });
         let outcome = job.await;
         drop(stop_with_session);
-        view.set(match outcome {
+        match outcome {
             Ok(Ok(outcome)) => View::done(&outcome),
             Ok(Err(Stopped)) => view.get().stopped("Cancelled."),
             Err(_) => view.get().stopped("The job failed."),
-        });
+        }
     }
 }
 
@@ -236,6 +249,11 @@ fn unit(bytes: f64) -> (f64, &'static str) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use bonito_core::Endpoint;
+    use tokio::sync::Notify;
+
     use super::*;
 
     #[test]
@@ -244,6 +262,30 @@ mod tests {
         assert_eq!(size(1_500_000.0), "1.5 MB");
         assert_eq!(size(2e10), "20.0 GB");
         assert_eq!(share_of(5e8, 2e9), "0.5 of 2.0 GB");
+    }
+
+    #[tokio::test]
+    async fn a_page_has_one_job_at_a_time_however_often_it_starts_one() {
+        let app = App::new(
+            Endpoint::builder("/live").build(),
+            PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src"),
+        );
+        let (session, view) = (app.live.session(), Observable::new(View::default()));
+        let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let (begins, ends) = (begun.clone(), ended.clone());
+        session.keep(view.on(move |view| match view.stage {
+            Stage::Busy if view.files == View::default().files => _ = begins.fetch_add(1, Ordering::Relaxed),
+            Stage::Done => ends.notify_one(),
+            _ => {}
+        }));
+        let job = Job::new(&app, &session, &view);
+        for times in 1..=2 {
+            for _ in 0..3 {
+                job.start();
+            }
+            ended.notified().await;
+            assert_eq!(begun.load(Ordering::Relaxed), times);
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("usage: app PATH")?;
     let listener = listen(Path::new(&path))?;
     announce(&path);
-    Ok(App::default().serve(listener).await?)
+    match App::default().serve(listener).await {}
 }
 
 #[expect(clippy::print_stdout, reason = "that it listens is what this program has to say")]
