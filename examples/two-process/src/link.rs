@@ -10,8 +10,9 @@ use std::time::Duration;
 use bonito_core::{Frame, Transport, TransportError, TransportErrorKind, join};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, sink, stream};
+use http::{Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 
@@ -23,17 +24,26 @@ const LONGEST: usize = 64 << 20;
 const WINDOW: usize = 16;
 /// Streams of one link.
 const STREAMS: usize = 10_000;
+/// Bytes that may wait for a link to take them. A frame waits for room; a request or an answer that finds none is refused.
+const WAITING: u32 = 64 << 20;
 
 /// One side of a link. A clone is another handle to the same.
 #[derive(Clone)]
 pub struct Link(Arc<Inner>);
 
 struct Inner {
-    /// Holds no more than the windows of all streams allow.
-    outbox: mpsc::UnboundedSender<Message>,
+    outbox: mpsc::UnboundedSender<Outgoing>,
+    /// Room for bytes in it. What ends streams and gives places back needs none: it is small, and windows bound it.
+    room: Arc<Semaphore>,
     /// `None` once the link is lost.
     streams: Mutex<Option<HashMap<u32, End>>>,
     last: AtomicU32,
+}
+
+/// An encoded message, and the room that it takes until it is written.
+struct Outgoing {
+    bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Where what comes for a stream goes.
@@ -64,6 +74,7 @@ impl Link {
         let (outbox, messages) = mpsc::unbounded_channel();
         let link = Self(Arc::new(Inner {
             outbox,
+            room: Arc::new(Semaphore::new(WAITING as usize)),
             streams: Mutex::new(Some(HashMap::new())),
             last: AtomicU32::new(0),
         }));
@@ -85,7 +96,7 @@ impl Link {
     pub(crate) async fn request(&self, head: Head) -> Result<(Answer, Frames), Lost> {
         let stream = self.0.last.fetch_add(1, Ordering::Relaxed);
         let mut frames = self.begin(stream).ok_or(Lost)?;
-        self.send(stream, Body::Request(head));
+        self.try_send(stream, Body::Request(head)).map_err(|_| Lost)?;
         match frames.inbox.recv().await {
             Some(Body::Answer(answer)) => Ok((answer, frames)),
             _ => Err(Lost),
@@ -96,9 +107,32 @@ impl Link {
         self.0.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sends what is small.
     fn send(&self, stream: u32, body: Body) {
+        if let Ok(bytes) = encode(stream, body) {
+            self.push(bytes, None);
+        }
+    }
+
+    /// Sends if there is room now.
+    fn try_send(&self, stream: u32, body: Body) -> Result<(), Refused> {
+        let bytes = encode(stream, body)?;
+        let room = self.0.room.clone().try_acquire_many_owned(bytes.len() as u32);
+        self.push(bytes, Some(room.map_err(|_| Refused::Full)?));
+        Ok(())
+    }
+
+    /// Sends when there is room.
+    async fn send_frame(&self, stream: u32, piece: Piece) -> Result<(), TransportErrorKind> {
+        let bytes = encode(stream, Body::Frame(piece)).map_err(|_| TransportErrorKind::TooLarge)?;
+        let room = self.0.room.clone().acquire_many_owned(bytes.len() as u32).await;
+        self.push(bytes, Some(room.map_err(|_| TransportErrorKind::Io)?));
+        Ok(())
+    }
+
+    fn push(&self, bytes: Bytes, room: Option<OwnedSemaphorePermit>) {
         // Without a receiver the link is lost, and its streams end.
-        let _ = self.0.outbox.send(Message { stream, body });
+        let _ = self.0.outbox.send(Outgoing { bytes, _room: room });
     }
 
     /// A new stream, unless its number is taken.
@@ -157,14 +191,24 @@ impl Link {
     }
 }
 
+/// Why a message was not sent.
+enum Refused {
+    TooLong,
+    Full,
+}
+
+fn encode(stream: u32, body: Body) -> Result<Bytes, Refused> {
+    let bytes = rmp_serde::to_vec(&Message { stream, body }).map_err(|_| Refused::TooLong)?;
+    if bytes.len() > LONGEST { Err(Refused::TooLong) } else { Ok(bytes.into()) }
+}
+
 async fn write<W: AsyncWrite + Unpin>(
     mut writer: FramedWrite<W, LengthDelimitedCodec>,
-    mut messages: mpsc::UnboundedReceiver<Message>,
+    mut messages: mpsc::UnboundedReceiver<Outgoing>,
 ) {
-    while let Some(message) = messages.recv().await {
-        let Ok(bytes) = rmp_serde::to_vec(&message) else { return };
+    while let Some(Outgoing { bytes, _room }) = messages.recv().await {
         // What waits goes out together.
-        let (bytes, last) = (Bytes::from(bytes), messages.is_empty());
+        let last = messages.is_empty();
         let written = if last { writer.send(bytes).await } else { writer.feed(bytes).await };
         if written.is_err() {
             return;
@@ -204,8 +248,20 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
+    /// Answers; with 503 instead if there is no room, and with 502 if no link takes so much.
     pub(crate) fn answer(&self, answer: Answer) {
-        self.ending.link.send(self.ending.stream, Body::Answer(answer));
+        let Ending { link, stream } = &self.ending;
+        if answer.upgrade {
+            return link.send(*stream, Body::Answer(answer));
+        }
+        let status = match link.try_send(*stream, Body::Answer(answer)) {
+            Ok(()) => return,
+            Err(Refused::TooLong) => StatusCode::BAD_GATEWAY,
+            Err(Refused::Full) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = status;
+        link.send(*stream, Body::Answer(Answer::respond(response)));
     }
 
     // [transport]
@@ -222,7 +278,7 @@ impl Frames {
         let sent = sink::unfold((link, room), move |(link, room), frame: Frame| async move {
             // The place comes back when the frame has been taken.
             room.acquire().await.map_err(|_| TransportError::from(TransportErrorKind::Io))?.forget();
-            link.send(stream, Body::Frame(frame.into()));
+            link.send_frame(stream, frame.into()).await?;
             Ok((link, room))
         });
         join(Box::pin(received), Box::pin(sent))
@@ -241,12 +297,12 @@ impl Frames {
                     Some(Err(error)) => error.kind().into(),
                     None => TransportErrorKind::Io.into(),
                 };
-                let last = matches!(piece, Piece::Failed(_));
+                let (last, mut sent) = (matches!(piece, Piece::Failed(_)), true);
                 if let Ok(place) = room.acquire().await {
                     place.forget();
-                    ending.link.send(ending.stream, Body::Frame(piece));
+                    sent = ending.link.send_frame(ending.stream, piece).await.is_ok();
                 }
-                if last {
+                if last || !sent {
                     return std::future::pending().await;
                 }
             }

@@ -207,3 +207,49 @@ async fn a_browser_that_takes_nothing_is_left() {
     assert!(far.next().await.is_none());
     relaying.await.unwrap();
 }
+
+/// Asks, and gives the answer that `answer` becomes.
+async fn ask(front: &Link, asks: &mut UnboundedReceiver<Asked>, answer: Answer) -> (u16, usize) {
+    let app = async { asks.recv().await.unwrap().frames.answer(answer) };
+    let (answered, ()) = tokio::join!(front.request(head()), app);
+    let response = answered.unwrap().0.response().unwrap();
+    (response.status().as_u16(), response.body().len())
+}
+
+fn answer(bytes: usize) -> Answer {
+    Answer::respond(Response::new(Bytes::from(vec![0; bytes])))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_no_link_takes_is_502_and_harms_no_other() {
+    let (front, _app, mut asks) = pair();
+    let (near, far) = open(&front, &mut asks).await;
+    assert_eq!(ask(&front, &mut asks, answer(LONGEST)).await, (502, 0));
+    assert_eq!(ask(&front, &mut asks, answer(LONGEST / 2)).await, (200, LONGEST / 2));
+    let (mut near, mut far) = (near.transport(), far.transport());
+    far.send(binary(1)).await.unwrap();
+    assert_eq!(near.next().await.unwrap().unwrap(), binary(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_requests_are_refused_and_frames_wait() {
+    let (front, app, mut asks) = pair();
+    let (near, far) = open(&front, &mut asks).await;
+    let (mut near, mut far) = (near.transport(), far.transport());
+    let full = app.0.room.clone().try_acquire_many_owned(WAITING).unwrap();
+    assert_eq!(ask(&front, &mut asks, answer(1)).await, (503, 0));
+    let mut sent = Box::pin(async {
+        far.send(binary(1)).await.unwrap();
+        far
+    });
+    assert!(sent.as_mut().now_or_never().is_none());
+    drop(full);
+    let _far = sent.await;
+    assert_eq!(near.next().await.unwrap().unwrap(), binary(1));
+
+    let full = front.0.room.clone().try_acquire_many_owned(WAITING).unwrap();
+    assert!(front.request(head()).await.is_err());
+    drop(full);
+    assert_eq!(ask(&front, &mut asks, answer(1)).await, (200, 1));
+    assert_eq!(app.0.room.available_permits(), WAITING as usize, "what is written makes room");
+}
