@@ -10,6 +10,8 @@ const isAccepted = ({ name, type }) => !kinds.length || kinds.some((kind) =>
   kind.startsWith('.') ? name.toLowerCase().endsWith(kind) : kind.endsWith('*') ? type.startsWith(kind.slice(0, -1)) : type === kind)
 let last = 0, file = null, run = null, line = value.value.line
 const show = (state, text) => {
+  // The focus may be on Cancel, and would be lost with it.
+  if (state !== 'running' && box.contains(document.activeElement)) at.focus()
   box.hidden = state !== 'running'
   retry.hidden = state !== 'failed' || !file
   found = state === 'failed' ? text : ''

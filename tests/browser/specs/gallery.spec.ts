@@ -219,9 +219,11 @@ test("an upload that the connection breaks off says so and can be tried again", 
   relay.stall();
   await page.getByLabel("Log of a sensor").setInputFiles(csv("log.csv", 6 * MIB));
   await expect(page.getByText("Sending log.csv, 6 MiB")).toBeVisible();
+  await page.getByRole("button", { name: "Cancel" }).focus();
   relay.heal();
   relay.cut();
   await expect(page.getByText("log.csv was not sent. The connection was lost.")).toBeVisible();
+  await expect(page.getByLabel("Log of a sensor"), "the focus is not lost with Cancel").toBeFocused();
   await expectConnection(page, "connected");
   await page.getByRole("button", { name: "Try again" }).click();
   await expect(held(page, "file")).toContainText(`log.csv: ${6 * MIB} bytes`);
