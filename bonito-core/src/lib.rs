@@ -1,7 +1,7 @@
 //! Live, server-driven sessions for existing Rust web apps.
 //!
 //! ```no_run
-//! use axum::{Router, extract::State, response::Html, routing::get};
+//! use axum::{Router, extract::State, response::Html, routing::get, serve::ListenerExt};
 //! use bonito_core::{Endpoint, Observable};
 //!
 //! async fn index(State(live): State<Endpoint>) -> Html<String> {
@@ -15,7 +15,9 @@
 //! # async fn serve() -> std::io::Result<()> {
 //! let live = Endpoint::builder("/live").build();
 //! let app = Router::new().route("/", get(index)).merge(bonito_axum::routes(&live)).with_state(live);
-//! # axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await }
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
+//! axum::serve(listener.tap_io(|tcp| _ = tcp.set_nodelay(true)), app).await
+//! # }
 //! ```
 //!
 //! The app keeps its server, router, middleware and templates. A page comes alive: [`Observable`]s held in Rust stay in step
@@ -39,8 +41,14 @@
 //! | mounting, and what may be chosen | [`Endpoint`], [`EndpointBuilder`], and the adapter of your framework |
 //! | pages and bindings | [`Session`], [`Page`], [`Head`] |
 //! | values | [`Observable`], [`TypedArray`], [`Timestamp`], [`Html`], [`Node`] |
+//! | parts of a page that change as a whole | [`Session::render`], [`Session::render_list`], [`Region`], [`List`] |
+//! | form controls, uploads, tables | [`widgets`] |
 //! | JavaScript | [`js!`], [`Script`], [`Session::eval_value`] |
-//! | when sessions end | [`CleanupPolicy`], [`DefaultCleanupPolicy`] |
+//! | when sessions end | [`CleanupPolicy`], [`DefaultCleanupPolicy`], [`Endpoint::drain`] |
+//! | lost lines | [`Takeover`], [`ContinuityLost`], [`Session::on_continuity_lost`] |
+//! | what may wait, and how much | [`Limits`], [`SendOutcome`], [`Delivery`] |
+//! | raw WebSockets, names and groups | [`WebSocketBehaviour`], [`Registry`] |
+//! | several processes | [`ClusterBackend`], [`EndpointBuilder::cluster`] |
 //! | a connection of your own | [`FrontendConnection`], [`WebSocketHandler`], [`run_connection_loop`] |
 //! | an adapter of your own | [`Endpoint::handle`], [`Outcome`], [`Accepted`], [`Transport`] |
 //! | the wire | [`proto`] |

@@ -68,8 +68,8 @@ pub struct Limits {
     /// Beyond it, sessions that hold more than an equal share are closed: those first whose connection is lost and that are
     /// cheapest to lose, then those that hold most. Default 512 MiB.
     pub total_bytes: usize,
-    /// Parts of one page that are sub-sessions of their own, counted until the page has let them go; one more is not shown.
-    /// Default 10,000.
+    /// Parts of one page that are sub-sessions of their own, counted until the page has let them go; one more is shown and
+    /// does not come alive. Default 10,000.
     pub sub_sessions: usize,
     /// Sockets that one endpoint serves at a time; one more is refused with 503. Default 100,000.
     pub sockets: usize,

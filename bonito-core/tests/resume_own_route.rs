@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bonito_core::proto::codec;
@@ -18,7 +19,7 @@ use support::{Page, endpoint, settle};
 
 /// A connection over sockets of the application's own.
 #[derive(Debug, Default)]
-struct Route(WebSocketHandler);
+struct Route(WebSocketHandler, AtomicUsize);
 
 impl FrontendConnection for Route {
     fn write(&self, bytes: Bytes, _: Lane) -> Result<(), SendError> {
@@ -27,6 +28,10 @@ impl FrontendConnection for Route {
 
     fn is_open(&self) -> bool {
         self.0.is_open()
+    }
+
+    fn open(&self) {
+        self.1.fetch_add(1, Ordering::Relaxed);
     }
 
     fn close(&self) {
@@ -136,4 +141,24 @@ async fn what_is_left_with_a_plain_socket_comes_in_the_stream_that_takes_over() 
     let mut expected: Vec<_> = (1..10).map(|n| format!("step({n})")).collect();
     expected.push("pong".to_owned());
     assert_eq!(page.read(), expected, "all but what the plain one has taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_socket_that_takes_the_session_opens_its_connection() {
+    let live = endpoint();
+    let route = Arc::new(Route::default());
+    let opened = || route.1.load(Ordering::Relaxed);
+    let session = live.session_with(route.clone());
+    let html = session.page("t", "").to_string();
+    assert_eq!(opened(), 0);
+    let plain = Page::over(&session, &route.0).await;
+    assert_eq!(opened(), 1);
+    drop(plain);
+    let mut page = Stream::new(&live, &session, page_key(&html).unwrap());
+    for times in 2..=3 {
+        page.dial_over(&route.0);
+        page.greet().await.unwrap();
+        assert_eq!(opened(), times);
+        page.cut(true).await;
+    }
 }

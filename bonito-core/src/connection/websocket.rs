@@ -199,8 +199,8 @@ impl FrontendConnection for WebSocketConnection {
 /// The script with which a page opens its WebSocket at `url` with the id of the session appended, for
 /// [`FrontendConnection::setup_connection`]. [`WebSocketSetup`] has more to choose.
 ///
-/// `url` may be absolute (`https://…`, `wss://…`), or a path on the page's own host. From an https page the socket is
-/// always secure. Source: protocol.md §2.1.
+/// `url` may be absolute (`https://…`, `wss://…`), or a path on the page's own host. From an https page a path
+/// gives `wss`; give an absolute URL as `https://`. Source: protocol.md §2.1.
 pub fn setup_websocket_connection_js(url: &str, session: &Session) -> Script {
     WebSocketSetup::new(url).script(session)
 }
