@@ -1,6 +1,7 @@
 // Builds dist/; with --check, fails when the committed dist/ is not what the sources give.
 import { build } from "esbuild";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { smaller } from "./smaller.mjs";
 
 const entries = { bonito: "src/bonito.ts", websocket: "src/websocket/main.ts" };
 const checking = process.argv.includes("--check");
@@ -16,6 +17,7 @@ const result = await build({
   target: ["chrome111", "firefox113", "safari16.4"],
   charset: "utf8",
   legalComments: "none",
+  plugins: [smaller],
   write: false,
 });
 

@@ -18,12 +18,7 @@ export class Fifo<T> {
   }
 
   peek(): T | undefined {
-    return this.at(0);
-  }
-
-  /** The item so many places behind the front. */
-  at(place: number): T | undefined {
-    return this.#items[this.#head + place];
+    return this.#items[this.#head];
   }
 
   shift(): T | undefined {

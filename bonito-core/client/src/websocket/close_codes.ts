@@ -2,27 +2,27 @@
  * What a close code means for the page. Whatever is not listed is a lost connection, to be made
  * again: proxies end idle connections with all kinds of codes, 1000 among them.
  */
-export const CloseCode = {
-  Normal: 1000,
-  GoingAway: 1001,
-  ProtocolError: 1002,
-  Abnormal: 1006,
-  InvalidData: 1007,
-  TooBig: 1009,
-  ServerError: 1011,
-  Restart: 1012,
-  TryLater: 1013,
+export enum CloseCode {
+  Normal = 1000,
+  GoingAway = 1001,
+  ProtocolError = 1002,
+  Abnormal = 1006,
+  InvalidData = 1007,
+  TooBig = 1009,
+  ServerError = 1011,
+  Restart = 1012,
+  TryLater = 1013,
   /** Sent by this client when the peer stopped answering. */
-  NoAnswer: 4000,
+  NoAnswer = 4000,
   /** Another tab or socket has taken the session. */
-  Superseded: 4001,
+  Superseded = 4001,
   /** The server does not let this page in. */
-  Refused: 4003,
+  Refused = 4003,
   /** The server has closed the session. */
-  SessionClosed: 4004,
+  SessionClosed = 4004,
   /** The page cannot go on where it was (protocol.md §18.5). Also sent by this client. */
-  ContinuityLost: 4005,
-} as const;
+  ContinuityLost = 4005,
+}
 
 /** Why a page is not to connect again. */
 export interface End {

@@ -5,7 +5,13 @@ export const PROTOCOL = "bonito.resume.1";
 const MARK = 0xc1;
 const VERSION = 1;
 const MAX_BYTES = 256;
-const Kind = { Hello: 0, Welcome: 1, Ack: 2, Ping: 4, Pong: 5 } as const;
+enum Kind {
+  Hello = 0,
+  Welcome = 1,
+  Ack = 2,
+  Ping = 4,
+  Pong = 5,
+}
 export const ID_BYTES = 16;
 export const KEY_BYTES = 32;
 
