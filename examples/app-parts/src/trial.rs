@@ -126,6 +126,11 @@ impl Program {
 
     fn terminate(&self) {
         let process = self.process.id().to_string();
+        // A program says its address before it listens to signals: what stops it within that time kills it.
+        let begin = Instant::now();
+        while catches_terminate(&process) == Some(false) && begin.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         assert!(Command::new("kill").args(["-TERM", &process]).status().unwrap().success());
     }
 
@@ -139,6 +144,13 @@ impl Program {
         }
         panic!("the program goes on");
     }
+}
+
+/// Where the system tells.
+fn catches_terminate(process: &str) -> Option<bool> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+    Some(u64::from_str_radix(caught.trim(), 16).ok()? & (1 << (15 - 1)) != 0)
 }
 
 impl Drop for Program {

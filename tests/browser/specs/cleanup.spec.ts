@@ -194,3 +194,22 @@ test("many pages that come and go leave nothing", async ({ context, server }) =>
   await page.close();
   await expect.poll(() => server.stats()).toMatchObject({ ...NOTHING, slider: { listeners: 0, sessions: 0 } });
 });
+
+for (const [what, answer] of [
+  ["401", { status: 401 }],
+  ["a redirect to a login", { status: 302, headers: { location: "/login" } }],
+] as const) {
+  test(`a host that answers the session with ${what} ends the attempts, and the page offers a way out`, async ({ page, relay, problems }) => {
+    problems.expectLostConnections();
+    problems.expect(/^console: Failed to load resource: .* 401/);
+    await open(page, `${relay.url}/plain`);
+    await page.route("**/live/*", (route) => route.fulfill({ ...answer }));
+    relay.refuse();
+    await expectConnection(page, "refused");
+    await expect(indicator(page, "button")).toHaveText("Try again");
+    await page.unrouteAll();
+    relay.heal();
+    await indicator(page, "button").click();
+    await expectConnection(page, "connected");
+  });
+}
