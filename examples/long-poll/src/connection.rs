@@ -347,7 +347,8 @@ struct Turn<'a>(&'a LongPoll);
 impl<'a> Turn<'a> {
     fn take(connection: &'a LongPoll) -> Option<Self> {
         let taken = std::mem::replace(&mut connection.state().receiving, true);
-        (!taken).then_some(Self(connection))
+        // Not made for nothing: its drop would give back what somebody else has.
+        if taken { None } else { Some(Self(connection)) }
     }
 }
 
