@@ -139,7 +139,8 @@ impl Session {
     }
 
     /// Calls a JavaScript function in the page with every value of the observable, wherever it was set. The script is a
-    /// function: `js!("(value) => { … }")`. One that returns `false` is not called again.
+    /// function: `js!("(value) => { … }")`. One that returns `false` is not called again, nor one of a [part](Self::render) that is
+    /// over.
     ///
     /// ```
     /// # use bonito_core::{js, Endpoint, Observable};

@@ -43,10 +43,9 @@ return (value) => {
 /// Tells a listener whether the part of the page that it is for is over: its element was in the page, and is there no more.
 /// What it follows may live on, and whoever sent it may do so before the element is there.
 const OVER: &str = "\
-const home = __lookup_interpolated('__home')
-let seen = false
+let seen
 const over = () => {
-  const here = document.getElementById(home) !== null
+  const here = !!document.getElementById(__lookup_interpolated('__home'))
   seen ||= here
   return seen && !here
 }
