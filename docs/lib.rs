@@ -108,6 +108,9 @@ mod tests {
             Some(("core", file)) => format!("{root}/../bonito-core/tests/{file}.rs"),
             Some(("unit", file)) => format!("{root}/../bonito-core/src/{file}.rs"),
             Some(("websocket", file)) => format!("{root}/../adapters/websocket/tests/{file}.rs"),
+            Some((adapter @ ("actix" | "axum" | "warp"), file)) => {
+                format!("{root}/../adapters/{adapter}/tests/{file}.rs")
+            }
             Some(("client", file)) => format!("{root}/../bonito-core/client/test/{file}.test.ts"),
             Some(("browser", file)) => format!("{root}/../tests/browser/specs/{file}.spec.ts"),
             Some(("book", file)) => format!("{root}/tests/{file}.rs"),
@@ -129,9 +132,10 @@ mod tests {
             let path = file_of(file);
             let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
             let found = match file.split('/').next() {
-                Some("core" | "unit" | "websocket" | "book" | "simulation" | "testkit" | "nats" | "chat") => {
-                    text.contains(&format!("fn {name}("))
-                }
+                Some(
+                    "actix" | "axum" | "book" | "chat" | "core" | "nats" | "simulation" | "testkit" | "unit"
+                    | "warp" | "websocket",
+                ) => text.contains(&format!("fn {name}(")),
                 Some("connection kit") => text.split_whitespace().any(|word| word == name),
                 Some("kit" | "cluster kit") => text.contains(&format!("| {name} |")),
                 _ => text.contains(&format!("\"{name}\"")) || text.contains(&format!("`{name}`")),
