@@ -10,7 +10,8 @@ use std::time::Duration;
 use bonito_core::{Frame, Transport, TransportError, TransportErrorKind, join};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, sink, stream};
-use http::{Response, StatusCode};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
@@ -261,6 +262,9 @@ impl Frames {
         };
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = status;
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         link.send(*stream, Body::Answer(Answer::respond(response)));
     }
 

@@ -111,6 +111,7 @@ pub(crate) fn machine() -> String {
         std::thread::available_parallelism().map_or(1, usize::from),
         model.trim_start_matches(['\t', ' ', ':']),
         kib / f64::from(1 << 20),
-        kernel.trim()
+        // What follows is the builder's.
+        kernel.trim().split('-').next().unwrap_or_default()
     )
 }
