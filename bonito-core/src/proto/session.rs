@@ -373,6 +373,8 @@ impl SessionMachine {
         while let Some(transmit) = self.outbox.pop_front() {
             queued.push(transmit.bytes);
         }
+        // Most pages wait for their browser with nothing in it.
+        self.outbox.clear();
         Some((queued, std::mem::take(&mut self.on_load)))
     }
 
