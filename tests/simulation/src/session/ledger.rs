@@ -6,6 +6,8 @@
 pub(super) enum Message {
     /// Every one is observed.
     Barrier(u32),
+    /// Every one is observed, and values may give way across it.
+    Each(u32),
     /// The last one of its observable between two barriers is observed.
     Value { observable: u8, number: u32 },
 }
@@ -80,7 +82,7 @@ impl Ledger {
         let Message::Value { observable, .. } = self.sent[at] else { return false };
         self.sent[at + 1..]
             .iter()
-            .take_while(|later| matches!(later, Message::Value { .. }))
+            .take_while(|later| !matches!(later, Message::Barrier(_)))
             .any(|later| matches!(later, Message::Value { observable: of, .. } if *of == observable))
     }
 }
@@ -110,6 +112,17 @@ mod tests {
         by.end(&log);
         log.send(Message::Barrier(5));
         assert!(log.observe(&mut by, Message::Barrier(5)).is_err(), "it is for another");
+    }
+
+    #[test]
+    fn a_value_may_give_way_across_one_of_which_each_counts() {
+        let log = ledger(&[value(0, 1), Message::Each(2), value(0, 3), Message::Each(4)]);
+        let mut by = Observer::default();
+        for message in [Message::Each(2), value(0, 3), Message::Each(4)] {
+            log.observe(&mut by, message).unwrap();
+        }
+        let mut by = Observer::default();
+        assert!(log.observe(&mut by, value(0, 3)).is_err(), "one of which each counts is missing");
     }
 
     #[test]

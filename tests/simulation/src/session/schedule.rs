@@ -150,6 +150,7 @@ fn choose(rng: &mut fastrand::Rng, mood: Mood, world: &World) -> Step {
             4..=6 => Step::Say { tab, bytes },
             7 if rng.bool() => Step::Ask { tab },
             8 if rng.u8(..3) == 0 => Step::Bulk { bytes },
+            9 if rng.u8(..3) == 0 => Step::Each { bytes },
             7..=9 => Step::Up { link, frames: few },
             10..=12 => Step::Down { link, frames: few },
             13 => Step::Wait { milliseconds: [10, 300, 600, 1000][rng.usize(..4)] },

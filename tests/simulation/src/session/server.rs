@@ -28,6 +28,7 @@ pub(super) const RENDERING: Duration = Duration::from_secs(100);
 pub(super) enum Sent {
     Message,
     Value(ObservableId),
+    Each,
     Large,
 }
 
@@ -118,6 +119,7 @@ impl Server {
         let _ = match kind {
             Sent::Message => self.machine.send(bytes),
             Sent::Value(id) => self.machine.send_update(id, bytes),
+            Sent::Each => self.machine.send_each(bytes),
             Sent::Large => self.machine.send_large(bytes),
         };
         if self.machine.poll_overflow() {

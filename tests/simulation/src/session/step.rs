@@ -49,6 +49,8 @@ steps! {
     Send "send" (bytes: usize),
     /// The application sends large data, in a lane of its own.
     Bulk "bulk" (bytes: usize),
+    /// The application sets an observable whose every value counts.
+    Each "each" (bytes: usize),
     /// The application sets an observable.
     Set "set" (observable: u8, bytes: usize),
     /// Page code sends a message.

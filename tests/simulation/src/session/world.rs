@@ -165,6 +165,7 @@ impl World {
         match step {
             Step::Send { bytes } => self.send(Sent::Message, 0xff, bytes),
             Step::Bulk { bytes } => self.send(Sent::Large, 0xfe, bytes),
+            Step::Each { bytes } => self.send(Sent::Each, 0xfd, bytes),
             Step::Set { observable, bytes } => {
                 let at = usize::from(observable) % OBSERVABLES;
                 self.send(Sent::Value(self.observables[at]), at as u8, bytes);
@@ -248,6 +249,7 @@ impl World {
         let message = match sent {
             Sent::Message | Sent::Large => Message::Barrier(number),
             Sent::Value(_) => Message::Value { observable: kind, number },
+            Sent::Each => Message::Each(number),
         };
         let lane = if matches!(sent, Sent::Large) { &mut self.sent_large } else { &mut self.sent };
         lane.send(message);

@@ -132,6 +132,7 @@ impl World {
         }
         let message = match kind {
             0xff => Message::Barrier(number),
+            0xfd => Message::Each(number),
             observable => Message::Value { observable: *observable, number },
         };
         self.sent.observe(&mut self.tabs[tab].sees, message)
