@@ -11,7 +11,7 @@ pub(crate) mod node;
 pub(crate) mod proxy;
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -52,10 +52,7 @@ impl Broker {
     }
 
     fn start_with(options: Vec<String>) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("bonito-nats-{}-{count}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let dir = new_dir();
         let server = serve(&dir, "-1", &options);
         let mut broker = Self { server, port: 0, dir, options };
         broker.port = broker.find_port();
@@ -114,6 +111,23 @@ impl Broker {
     }
 }
 
+/// A directory that nobody has had. One that was left behind by a process with this one's number told where a broker was that is
+/// no more, and a test was refused the connection.
+fn new_dir() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("bonito-nats-{}-{count}", std::process::id()));
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            created => {
+                created.unwrap();
+                return dir;
+            }
+        }
+    }
+}
+
 /// Without long waits for a broker that is away.
 pub(crate) fn options() -> NatsOptions {
     NatsOptions::new().lease(LEASE).timeout(Duration::from_secs(1))
@@ -154,6 +168,8 @@ impl Drop for Broker {
     fn drop(&mut self) {
         drop(self.server.stdin.take());
         let _ = self.server.wait();
+        // One that was killed has kept it.
+        let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
