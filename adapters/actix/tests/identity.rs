@@ -1,6 +1,5 @@
 //! What the app's middleware says of a request reaches the endpoint.
 
-use actix_web::body::BoxBody;
 use actix_web::dev::{Service as _, ServiceResponse};
 use actix_web::test::{TestRequest, call_service, init_service};
 use actix_web::{App, HttpResponse};
@@ -53,17 +52,15 @@ impl WebSocketBehaviour for Echo {
 async fn middleware_guards_a_behaviour_that_lets_everybody_in() {
     let live = Endpoint::builder("/live").socket::<Echo>("/echo").build();
     let app = App::new().configure(bonito_actix::routes(&live)).wrap_fn(|request, next| {
-        let let_in = request.headers().contains_key("x-user");
-        let (refused, answer) = if let_in {
-            (None, Some(next.call(request)))
+        let answer = if request.headers().contains_key("x-user") {
+            Ok(next.call(request))
         } else {
-            (Some(request.into_response(HttpResponse::Unauthorized().finish())), None)
+            Err(request.into_response(HttpResponse::Unauthorized().finish()))
         };
         async move {
-            match (refused, answer) {
-                (_, Some(answer)) => answer.await.map(ServiceResponse::map_into_boxed_body),
-                (Some(refused), None) => Ok::<ServiceResponse<BoxBody>, _>(refused),
-                (None, None) => unreachable!(),
+            match answer {
+                Ok(answer) => answer.await.map(ServiceResponse::map_into_boxed_body),
+                Err(refused) => Ok(refused),
             }
         }
     });

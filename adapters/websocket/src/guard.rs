@@ -15,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// Two bytes, and eight more for the length of a long payload.
 const LONGEST_HEADER: usize = 10;
 const MASK: u64 = 4;
+/// The longest payload of a control frame, RFC 6455, section 5.5.
+const LONGEST_CONTROL: u64 = 125;
 
 /// Follows the frames of one peer. It knows no more of a frame than its place and its kind: whether it is a good one is for
 /// the WebSocket library to say, which sees all that is let through.
@@ -92,8 +94,9 @@ impl Guard {
     fn admits(&mut self, length: u64) -> bool {
         let (is_last, opcode) = (self.header[0] & 0x80 != 0, self.header[0] & 0x0f);
         if opcode >= 8 {
-            // Control frames may stand between the fragments of a message.
-            return true;
+            // Control frames may stand between the fragments of a message. That they are short is for the library to say, but
+            // none may make it gather more than a message.
+            return length <= self.most_bytes.max(LONGEST_CONTROL);
         }
         if opcode != 0 {
             (self.bytes, self.fragments) = (0, 0);

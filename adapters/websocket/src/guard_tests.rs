@@ -35,6 +35,9 @@ fn refused_at(bytes: &[u8], most_bytes: u64, most_fragments: usize) -> Option<us
                 (message, fragments) = (0, 0);
             }
         }
+        if matches!(header.opcode, OpCode::Control(_)) && length > most_bytes.max(125) {
+            return Some(at);
+        }
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         at = at.saturating_add(usize::try_from(cursor.position()).unwrap()).saturating_add(length);
     }
@@ -150,4 +153,20 @@ fn an_error_waits_for_its_turn() {
     assert!(matches!(guarded.poll_next_unpin(&mut cx), Poll::Ready(Some(Ok(_)))));
     assert!(guarded.poll_next_unpin(&mut cx).is_pending());
     assert!(matches!(guarded.poll_next_unpin(&mut cx), Poll::Ready(Some(Err(_)))));
+}
+
+/// actix-ws gathers a frame before it looks at its length, and control frames of any were let through: a ping that says it is a
+/// tebibyte long was gathered for as long as it came.
+#[test]
+fn a_control_frame_far_too_long_is_refused_by_its_header() {
+    for opcode in [0x88, 0x89, 0x8a] {
+        let mut ping = vec![opcode, 0xff];
+        ping.extend((1_u64 << 40).to_be_bytes());
+        ping.extend([0; 100]);
+        let mut guard = Guard::new(&limits(1_000, 4));
+        assert_eq!(guard.follow(&ping), Err(0), "{opcode:x}");
+    }
+    // One that is merely too long is a matter of the protocol, which the library knows.
+    let mut guard = Guard::new(&limits(1_000, 4));
+    assert_eq!(guard.follow(&[0x89, 0xfe, 0, 126, 0, 0, 0, 0]), Ok(()));
 }
